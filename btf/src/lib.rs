@@ -1,1 +1,47 @@
-//! placeholder
+//! BTF, the types of the kernel and of BPF objects: reading, searching, editing, CO-RE.
+//!
+//! ```text
+//! btf.rs       a whole BTF: types by id, strings by offset; parse.rs reads and checks it
+//! types.rs     a type as one reads it; entries.rs its members, parameters, values
+//! query.rs     sizes, alignment, what is behind typedefs; index.rs types by name
+//! ext.rs       .BTF.ext: functions, lines and CO-RE relocations by instruction
+//! builder/     making and changing BTF
+//! core/        CO-RE: what a relocation means on a given kernel
+//! value.rs     bytes of a type as a tree of values
+//! raw.rs       header and byte order; kind.rs, shape.rs the kinds and their records
+//! data.rs      where the bytes live; name.rs flavours and hashes of names; error.rs
+//! ```
+//!
+//! Data in, data out: nothing here opens a file or asks the kernel.
+
+#![forbid(unsafe_code)]
+
+mod btf;
+mod builder;
+pub mod core;
+mod data;
+mod entries;
+mod error;
+pub mod ext;
+mod index;
+mod kind;
+mod name;
+mod parse;
+mod query;
+pub mod raw;
+mod shape;
+mod types;
+pub mod value;
+
+pub use btf::Btf;
+pub use builder::{BtfBuilder, NewEnumerator, NewMember, NewParam, RawRecord};
+pub use data::{BtfData, Data};
+pub use entries::{
+    Enumerator, EnumeratorIter, Enumerators, Member, Members, Param, Params, Record, RecordIter,
+    Records, SecInfo, SecInfos,
+};
+pub use error::{BoxedError, Error, Result};
+pub use kind::Kind;
+pub use name::essential_name;
+pub use raw::Endian;
+pub use types::{Composite, IntEncoding, Linkage, Type, TypeId, TypeKind};

@@ -15,12 +15,19 @@ pub enum Endian {
 
 impl Endian {
     /// The byte order of the machine that this code runs on.
-    pub const HOST: Self = if cfg!(target_endian = "little") { Self::Little } else { Self::Big };
+    pub const HOST: Self = if cfg!(target_endian = "little") {
+        Self::Little
+    } else {
+        Self::Big
+    };
 
     /// Whether data of this order can be used here as it is.
     #[must_use]
     pub const fn is_host(self) -> bool {
-        matches!((self, Self::HOST), (Self::Little, Self::Little) | (Self::Big, Self::Big))
+        matches!(
+            (self, Self::HOST),
+            (Self::Little, Self::Little) | (Self::Big, Self::Big)
+        )
     }
 }
 
@@ -60,7 +67,12 @@ impl Insn {
     /// An instruction from its five fields; only the low four bits of a register number count.
     #[must_use]
     pub const fn new(code: u8, dst: u8, src: u8, off: i16, imm: i32) -> Self {
-        Self { code, regs: Self::pack(dst, src), off, imm }
+        Self {
+            code,
+            regs: Self::pack(dst, src),
+            off,
+            imm,
+        }
     }
 
     // The two nibbles are C bit-fields, so their order follows the byte order of the machine.
@@ -148,12 +160,16 @@ impl Insn {
     #[must_use]
     pub const fn to_bytes(self, endian: Endian) -> [u8; Self::SIZE] {
         let (regs, o, i) = match endian {
-            Endian::Little => {
-                (self.src() << 4 | self.dst(), self.off.to_le_bytes(), self.imm.to_le_bytes())
-            }
-            Endian::Big => {
-                (self.dst() << 4 | self.src(), self.off.to_be_bytes(), self.imm.to_be_bytes())
-            }
+            Endian::Little => (
+                self.src() << 4 | self.dst(),
+                self.off.to_le_bytes(),
+                self.imm.to_le_bytes(),
+            ),
+            Endian::Big => (
+                self.dst() << 4 | self.src(),
+                self.off.to_be_bytes(),
+                self.imm.to_be_bytes(),
+            ),
         };
         [self.code, regs, o[0], o[1], i[0], i[1], i[2], i[3]]
     }
@@ -166,7 +182,10 @@ impl Insn {
         let (chunks, []) = bytes.as_chunks::<{ Self::SIZE }>() else {
             return Err(InsnError::Length { len: bytes.len() });
         };
-        Ok(chunks.iter().map(|chunk| Self::from_bytes(*chunk, endian)).collect())
+        Ok(chunks
+            .iter()
+            .map(|chunk| Self::from_bytes(*chunk, endian))
+            .collect())
     }
 }
 
@@ -206,7 +225,10 @@ mod tests {
 
     #[test]
     fn odd_length_is_an_error() {
-        assert_eq!(Insn::read_all(&[0; 9], Endian::Little), Err(InsnError::Length { len: 9 }));
+        assert_eq!(
+            Insn::read_all(&[0; 9], Endian::Little),
+            Err(InsnError::Length { len: 9 })
+        );
         assert_eq!(Insn::read_all(&[0; 16], Endian::Big).unwrap().len(), 2);
     }
 }

@@ -1,0 +1,327 @@
+//! Reading BTF: one pass over the types that both finds and checks them.
+//!
+//! The pass only collects the largest name offset and type id it meets. If one of them is out of
+//! range, a second and exact pass says where; good BTF never pays for it.
+
+use std::sync::{Arc, OnceLock};
+
+use crate::btf::{Btf, RawType};
+use crate::data::BtfData;
+use crate::error::{Error, Result};
+use crate::index::Names;
+use crate::kind::Kind;
+use crate::raw::{self, Header, MAX_ID, Word};
+use crate::shape::{BASE_WORDS, Entry, Field, Info};
+use crate::types::TypeId;
+
+impl Btf {
+    /// Reads raw BTF, the content of a `.BTF` section or of `/sys/kernel/btf/vmlinux`.
+    ///
+    /// Either byte order will do. BTF of this machine's order is kept where it is, the other is
+    /// converted into a copy. Every offset and id in it is checked, so later look-ups cannot meet
+    /// a bad one; loops of references are not checked here.
+    ///
+    /// # Errors
+    /// What is malformed, and where; see [`Error`].
+    #[doc(alias = "btf__new")]
+    pub fn parse(data: impl Into<BtfData>) -> Result<Self> {
+        parse(data.into(), None)
+    }
+
+    /// Reads raw BTF that continues `base`, as that of a kernel module continues vmlinux's.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    #[doc(alias = "btf__new_split")]
+    pub fn parse_split(data: impl Into<BtfData>, base: Arc<Self>) -> Result<Self> {
+        parse(data.into(), Some(base))
+    }
+}
+
+fn parse(mut data: BtfData, base: Option<Arc<Btf>>) -> Result<Btf> {
+    let header = Header::parse(data.bytes())?;
+    let foreign = !header.endian.is_host();
+    if foreign {
+        let mut copy = data.bytes().to_vec();
+        header.swap(&mut copy);
+        data = copy.into();
+    }
+    let mut btf = Btf {
+        data,
+        start_id: base.as_ref().map_or(1, |base| base.len()),
+        start_str: base.as_ref().map_or(0, |base| base.end_str()),
+        header,
+        starts: Vec::new(),
+        base,
+        pointer_size: OnceLock::new(),
+        names: Names::default(),
+    };
+    check_strings(&btf)?;
+    let scan = Scan::run(&btf, foreign)?;
+    let end = u64::from(btf.start_id) + scan.starts.len() as u64;
+    if end > u64::from(MAX_ID) {
+        return Err(Error::TooLarge { what: "types" });
+    }
+    let Scan { starts, largest } = scan;
+    btf.starts = starts;
+    // Void has offset 0 for a name even where there are no strings at all.
+    let names_fit = largest.name < btf.end_str().max(1);
+    if !names_fit || largest.ty >= btf.len() {
+        check_exactly(&btf)?;
+    }
+    Ok(btf)
+}
+
+fn check_strings(btf: &Btf) -> Result<()> {
+    let strings = btf.strings();
+    let len = strings.len() as u64;
+    let fault = |problem| Err(Error::Strings { len, problem });
+    if u64::from(btf.start_str) + len > u64::from(MAX_ID) {
+        return Err(Error::TooLarge { what: "strings" });
+    }
+    match (strings.first(), strings.last()) {
+        (None, _) if btf.base.is_some() => Ok(()),
+        (None, _) => fault("is empty"),
+        (_, Some(last)) if *last != 0 => fault("does not end with a NUL"),
+        (Some(first), _) if *first != 0 && btf.base.is_none() => fault("does not start with a NUL"),
+        _ => Ok(()),
+    }
+}
+
+/// What the pass over all types found out.
+struct Scan {
+    starts: Vec<u32>,
+    largest: Largest,
+}
+
+/// The largest name offset and type id so far.
+#[derive(Clone, Copy)]
+struct Largest {
+    name: u32,
+    /// `u32::MAX` also if a FUNC refers to something that was not yet known to be a FUNC_PROTO.
+    ty: u32,
+}
+
+impl Scan {
+    fn run(btf: &Btf, foreign: bool) -> Result<Self> {
+        let words = btf.words();
+        // In practice a type takes about six words; whatever is wrong here, pushing puts right.
+        let starts = Vec::with_capacity(words.len() / 6);
+        let mut scan = Self {
+            starts,
+            largest: Largest { name: 0, ty: 0 },
+        };
+        let mut at = 0;
+        loop {
+            at = scan.known_kinds(btf, words, at);
+            let rest = words.get(at..).unwrap_or_default();
+            let Some(ty) = RawType::at(rest, 0) else {
+                break;
+            };
+            let fault = Fault {
+                btf,
+                index: scan.starts.len(),
+                at,
+            };
+            let extra = if ty.info.shape().is_known() {
+                ty.info.shape().extra_words(ty.info.vlen())
+            } else {
+                unknown_words(btf, ty.info, foreign).ok_or_else(|| fault.unknown_kind(ty.info))?
+            };
+            if extra > ty.rest.len() {
+                return Err(fault.truncated(extra, rest.len() as u64 * 4));
+            }
+            scan.starts.push(at as u32);
+            scan.largest = scan.largest.and(ty.name_off, 0);
+            at += BASE_WORDS + extra;
+        }
+        match btf.header.types.len() - at * 4 {
+            0 => Ok(scan),
+            left => Err(Fault {
+                btf,
+                index: scan.starts.len(),
+                at,
+            }
+            .truncated(0, left as u64)),
+        }
+    }
+
+    /// Takes in all types from this word on, up to one that is not known or not whole.
+    fn known_kinds(&mut self, btf: &Btf, words: &[Word], mut at: usize) -> usize {
+        let mut largest = self.largest;
+        while let Some(record) = words
+            .get(at..)
+            .and_then(<[Word]>::first_chunk::<BASE_WORDS>)
+        {
+            let [name, info, third] = record.map(raw::value);
+            let info = Info(info);
+            let body = at + BASE_WORDS;
+            let mut end = body;
+            if info.is(Kind::Func) {
+                // Nearly half of a kernel's types, so these go a short way.
+                let proto = is_proto(btf, &self.starts, words, third);
+                largest = largest.and(name, if proto { third } else { u32::MAX });
+            } else {
+                let shape = info.shape();
+                end += shape.extra_words(info.vlen());
+                let Some(extra) = words.get(body..end) else { break };
+                if !shape.is_known() {
+                    break;
+                }
+                largest = largest.and(name, shape.type_in_third(third));
+                if !extra.is_empty() {
+                    largest = largest.with(extra, shape.entry());
+                }
+            }
+            self.starts.push(at as u32);
+            at = end;
+        }
+        self.largest = largest;
+        at
+    }
+}
+
+impl Largest {
+    /// The largest when the words behind a record are taken in as well.
+    #[inline(never)]
+    fn with(self, extra: &[Word], entry: Entry) -> Self {
+        match entry {
+            Entry::None | Entry::Word => self,
+            Entry::Array => self.over(extra, |[elem, index, _]| (0, elem.max(index))),
+            Entry::Member => self.over(extra, |[name, ty, _]| (name, ty)),
+            Entry::Param => self.over(extra, |[name, ty]| (name, ty)),
+            Entry::SecInfo => self.over(extra, |[ty, _, _]| (0, ty)),
+            Entry::Enumerator => self.over(extra, |[name, _]| (name, 0)),
+            Entry::Enumerator64 => self.over(extra, |[name, _, _]| (name, 0)),
+        }
+    }
+
+    #[inline]
+    fn over<const N: usize>(self, extra: &[Word], pick: fn([u32; N]) -> (u32, u32)) -> Self {
+        extra.as_chunks::<N>().0.iter().fold(self, |this, entry| {
+            let (name, ty) = pick(entry.map(raw::value));
+            this.and(name, ty)
+        })
+    }
+
+    #[inline]
+    fn and(self, name: u32, ty: u32) -> Self {
+        Self {
+            name: self.name.max(name),
+            ty: self.ty.max(ty),
+        }
+    }
+}
+
+/// Whether a type that was already passed is a FUNC_PROTO.
+#[inline]
+fn is_proto(btf: &Btf, starts: &[u32], words: &[Word], id: u32) -> bool {
+    let Some(own) = id.checked_sub(btf.start_id) else {
+        return btf.kind_of(TypeId(id)) == Some(Kind::FuncProto);
+    };
+    let start = starts.get(own as usize);
+    let info = start.and_then(|start| words.get(*start as usize + 1));
+    info.is_some_and(|info| Info(raw::value(*info)).is(Kind::FuncProto))
+}
+
+/// Words behind the first three of a kind that only a layout table describes.
+fn unknown_words(btf: &Btf, info: Info, foreign: bool) -> Option<usize> {
+    // Without knowing the fields nobody can turn them around.
+    if foreign {
+        return None;
+    }
+    let mut owner = btf;
+    let layout = loop {
+        match owner.layout() {
+            [] => owner = owner.base.as_deref()?,
+            layout => break layout,
+        }
+    };
+    let [extra, entry, ..] = *layout.get(usize::from(info.kind_number()))?;
+    let (extra, entry) = (usize::from(extra), usize::from(entry));
+    (extra.is_multiple_of(4) && entry.is_multiple_of(4))
+        .then(|| (extra + entry * info.vlen() as usize) / 4)
+}
+
+/// Where the pass stands when it meets something wrong.
+struct Fault<'a> {
+    btf: &'a Btf,
+    index: usize,
+    at: usize,
+}
+
+impl Fault<'_> {
+    fn id(&self) -> TypeId {
+        TypeId(self.btf.start_id.saturating_add(self.index as u32))
+    }
+
+    fn unknown_kind(&self, info: Info) -> Error {
+        Error::UnknownKind {
+            id: self.id(),
+            offset: self.at as u64 * 4,
+            kind: info.kind_number(),
+        }
+    }
+
+    fn truncated(&self, extra_words: usize, left: u64) -> Error {
+        let needed = (BASE_WORDS as u64 + extra_words as u64) * 4;
+        Error::TruncatedType {
+            id: self.id(),
+            offset: self.at as u64 * 4,
+            needed,
+            left,
+        }
+    }
+}
+
+/// Looks at every field of every type; the first bad one is the error.
+#[cold]
+fn check_exactly(btf: &Btf) -> Result<()> {
+    let words = btf.words();
+    let names_end = btf.end_str().max(1);
+    for (id, start) in btf.own_ids().zip(&btf.starts) {
+        let Some(record) = RawType::at(words, *start) else {
+            continue;
+        };
+        let offset = u64::from(*start) * 4;
+        let shape = record.info.shape();
+        let record_words = words.get(*start as usize..).unwrap_or_default();
+        for (word, (field, found)) in shape
+            .fields(record.info.vlen())
+            .zip(record_words)
+            .enumerate()
+        {
+            let found = raw::value(*found);
+            match field {
+                Field::Name if found >= names_end => {
+                    return Err(Error::NameOutOfRange {
+                        id,
+                        offset,
+                        word,
+                        found,
+                        limit: names_end,
+                    });
+                }
+                Field::Type if found >= btf.len() => {
+                    let (found, limit) = (TypeId(found), btf.len());
+                    return Err(Error::TypeOutOfRange {
+                        id,
+                        offset,
+                        word,
+                        found,
+                        limit,
+                    });
+                }
+                _ => {}
+            }
+        }
+        let found = TypeId(record.third);
+        if record.info.kind() == Some(Kind::Func) && btf.kind_of(found) != Some(Kind::FuncProto) {
+            return Err(Error::NotFuncProto { id, offset, found });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,265 @@
+//! The shape of each kind's record as one table, for all that walks records word by word.
+
+use crate::kind::Kind;
+use crate::raw::MAX_VLEN;
+
+/// What one word of a record means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Field {
+    Plain,
+    Name,
+    Type,
+}
+
+/// What follows the first three words of a record: nothing, one of it, or `vlen` of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    None,
+    /// One word that is neither name nor type.
+    Word,
+    /// `struct btf_array`.
+    Array,
+    Member,
+    Enumerator,
+    Param,
+    SecInfo,
+    Enumerator64,
+}
+
+impl Entry {
+    const fn fields(self) -> &'static [Field] {
+        use Field::{Name, Plain, Type};
+        match self {
+            Self::None => &[],
+            Self::Word => &[Plain],
+            Self::Array => &[Type, Type, Plain],
+            Self::Member => &[Name, Type, Plain],
+            Self::Enumerator => &[Name, Plain],
+            Self::Param => &[Name, Type],
+            Self::SecInfo => &[Type, Plain, Plain],
+            Self::Enumerator64 => &[Name, Plain, Plain],
+        }
+    }
+
+    const fn is_single(self) -> bool {
+        matches!(self, Self::Word | Self::Array)
+    }
+}
+
+/// The record of one kind: name offset, info, a size or type, then entries.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    entry: Entry,
+    known: bool,
+    /// Words of the single entry.
+    once: u8,
+    /// Words of each of the `vlen` entries.
+    each: u8,
+    /// All bits if the third word is a type.
+    third_mask: u32,
+}
+
+/// Words of a record before those that its kind adds.
+pub(crate) const BASE_WORDS: usize = 3;
+
+const UNKNOWN: Shape = Shape {
+    entry: Entry::None,
+    known: false,
+    once: 0,
+    each: 0,
+    third_mask: 0,
+};
+
+/// By the seven bits that a record has for its kind. There is no record of void.
+static SHAPES: [Shape; 128] = {
+    use Field::{Plain, Type};
+    let rows = [
+        (Kind::Int, Plain, Entry::Word),
+        (Kind::Ptr, Type, Entry::None),
+        (Kind::Array, Plain, Entry::Array),
+        (Kind::Struct, Plain, Entry::Member),
+        (Kind::Union, Plain, Entry::Member),
+        (Kind::Enum, Plain, Entry::Enumerator),
+        (Kind::Fwd, Plain, Entry::None),
+        (Kind::Typedef, Type, Entry::None),
+        (Kind::Volatile, Type, Entry::None),
+        (Kind::Const, Type, Entry::None),
+        (Kind::Restrict, Type, Entry::None),
+        (Kind::Func, Type, Entry::None),
+        (Kind::FuncProto, Type, Entry::Param),
+        (Kind::Var, Type, Entry::Word),
+        (Kind::Datasec, Plain, Entry::SecInfo),
+        (Kind::Float, Plain, Entry::None),
+        (Kind::DeclTag, Type, Entry::Word),
+        (Kind::TypeTag, Type, Entry::None),
+        (Kind::Enum64, Plain, Entry::Enumerator64),
+    ];
+    let mut shapes = [UNKNOWN; 128];
+    let mut left = rows.as_slice();
+    let mut rest: &mut [Shape] = &mut shapes;
+    let mut number = 0;
+    while let ([slot, behind @ ..], [(kind, third, entry), after @ ..]) = (rest, left) {
+        if number == *kind as u8 {
+            let words = entry.fields().len() as u8;
+            let (once, each) = if entry.is_single() {
+                (words, 0)
+            } else {
+                (0, words)
+            };
+            let third_mask = if matches!(third, Type) { u32::MAX } else { 0 };
+            *slot = Shape {
+                entry: *entry,
+                known: true,
+                once,
+                each,
+                third_mask,
+            };
+            left = after;
+        }
+        rest = behind;
+        number += 1;
+    }
+    shapes
+};
+
+impl Shape {
+    #[inline]
+    pub(crate) fn of(kind_number: u8) -> &'static Self {
+        SHAPES
+            .get(usize::from(kind_number & 0x7f))
+            .unwrap_or(&UNKNOWN)
+    }
+
+    #[inline]
+    pub(crate) const fn entry(&self) -> Entry {
+        self.entry
+    }
+
+    /// Whether the kind is one of [`Kind`]; otherwise this shape is that of an empty record.
+    #[inline]
+    pub(crate) const fn is_known(&self) -> bool {
+        self.known
+    }
+
+    /// Words behind the first three.
+    #[inline]
+    pub(crate) const fn extra_words(&self, vlen: u32) -> usize {
+        // At most three words for each of 2^24 entries.
+        self.once as usize + self.each as usize * vlen as usize
+    }
+
+    /// The third word if it is a type, else 0.
+    #[inline]
+    pub(crate) const fn type_in_third(&self, third: u32) -> u32 {
+        third & self.third_mask
+    }
+
+    /// The meaning of every word of a record, the first three included.
+    pub(crate) fn fields(&self, vlen: u32) -> impl Iterator<Item = Field> + use<> {
+        let third = if self.third_mask == 0 {
+            Field::Plain
+        } else {
+            Field::Type
+        };
+        let times = if self.entry.is_single() {
+            1
+        } else {
+            vlen as usize
+        };
+        let entries = std::iter::repeat_n(self.entry.fields(), times).flatten();
+        [Field::Name, Field::Plain, third]
+            .into_iter()
+            .chain(entries.copied())
+    }
+}
+
+/// The second word of a record: number of entries, kind, kind flag.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Info(pub(crate) u32);
+
+impl Info {
+    pub(crate) const fn new(kind: Kind, flag: bool, vlen: u32) -> Self {
+        Self((flag as u32) << 31 | (kind as u32) << 24 | vlen & MAX_VLEN)
+    }
+
+    #[inline]
+    pub(crate) const fn vlen(self) -> u32 {
+        self.0 & MAX_VLEN
+    }
+
+    #[inline]
+    pub(crate) const fn kind_number(self) -> u8 {
+        (self.0 >> 24) as u8 & 0x7f
+    }
+
+    #[inline]
+    pub(crate) fn kind(self) -> Option<Kind> {
+        Kind::from_number(self.kind_number())
+    }
+
+    #[inline]
+    pub(crate) const fn is(self, kind: Kind) -> bool {
+        self.kind_number() == kind as u8
+    }
+
+    #[inline]
+    pub(crate) const fn flag(self) -> bool {
+        self.0 >> 31 != 0
+    }
+
+    #[inline]
+    pub(crate) fn shape(self) -> &'static Shape {
+        Shape::of(self.kind_number())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_have_the_record_sizes_of_the_uapi() {
+        // Bytes behind the first twelve, and bytes per entry, as in the kernel's layout table.
+        let sizes = [
+            (4, 0),
+            (0, 0),
+            (12, 0),
+            (0, 12),
+            (0, 12),
+            (0, 8),
+            (0, 0),
+            (0, 0),
+            (0, 0),
+            (0, 0),
+            (0, 0),
+            (0, 0),
+            (0, 8),
+            (4, 0),
+            (0, 12),
+            (0, 0),
+            (4, 0),
+            (0, 0),
+            (0, 12),
+        ];
+        for (kind, (info, entry)) in Kind::ALL.into_iter().skip(1).zip(sizes) {
+            let shape = Shape::of(kind as u8);
+            assert!(shape.is_known());
+            for vlen in [0, 1, 3] {
+                let extra = shape.extra_words(vlen);
+                assert_eq!(extra * 4, info + entry * vlen as usize, "{kind}");
+                assert_eq!(shape.fields(vlen).count(), BASE_WORDS + extra, "{kind}");
+            }
+        }
+        assert!(!Shape::of(0).is_known() && !Shape::of(20).is_known());
+    }
+
+    #[test]
+    fn info_packs_and_unpacks() {
+        let info = Info::new(Kind::Enum64, true, MAX_VLEN);
+        assert_eq!(
+            (info.kind(), info.flag(), info.vlen()),
+            (Some(Kind::Enum64), true, MAX_VLEN)
+        );
+        assert_eq!(Info(0x7f00_0000).kind(), None);
+    }
+}
