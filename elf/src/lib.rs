@@ -1,1 +1,31 @@
-//! placeholder
+//! ELF intake: BPF objects, and the host's executables that probes attach to.
+//!
+//! ```text
+//! bytes.rs    owned, shared bytes
+//! section.rs  sections, and what a BPF loader takes each for
+//! object.rs   a BPF object: sections, symbols, relocations, functions
+//! read.rs     how it is read
+//! find.rs     one section of any ELF file
+//! host.rs     executables and libraries: where a symbol is in the file
+//! ```
+//!
+//! Bytes come in, owned data goes out; nothing is asked of the system. A file that is not what it
+//! says is an [`Error`], whatever its bytes are.
+
+#![forbid(unsafe_code)]
+
+mod bytes;
+mod error;
+mod find;
+pub mod host;
+mod object;
+mod read;
+mod section;
+
+pub use bytes::Bytes;
+pub use error::Error;
+pub use find::find_section;
+pub use object::{
+    Binding, Function, Object, Relocation, Relocations, Symbol, SymbolKind, SymbolPlace,
+};
+pub use section::{Section, SectionKind};

@@ -1,1 +1,31 @@
-//! placeholder
+//! From a BPF object to what exactly will be loaded for a given kernel. Pure: no system call, no
+//! global state, no clock.
+//!
+//! ```text
+//! spec/        what the file declares: ObjectSpec, editable
+//! kernel.rs    TargetKernel: what may be asked of the kernel; DescribedKernel: one given as data
+//! features.rs  what kernels came to offer over time
+//! resolve/     ObjectSpec + TargetKernel -> Plan
+//! plan.rs      Plan: maps and programs as they will be loaded, names in place of fds
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod error;
+mod features;
+mod kernel;
+mod plan;
+mod resolve;
+mod spec;
+
+pub use error::{Error, Source};
+pub use features::Feature;
+pub use kernel::{DescribedKernel, ModuleBtf, TargetKernel};
+pub use plan::{
+    Code, Info, InsnReference, KernelType, MapPlan, PinPlan, Plan, Poison, ProgramPlan, Reference,
+    SlotPlan, SourceLine,
+};
+pub use spec::{
+    MapOrigin, MapSpec, ObjectSpec, OpenOptions, ProgramSpec, SectionDefinition, SectionFlags,
+    Slot, program_type_of, section_definition,
+};

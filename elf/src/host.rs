@@ -1,0 +1,369 @@
+//! Executables and libraries of the host: where in the file a function is.
+//!
+//! A uprobe is set on an offset in a file, and what one knows is a name. The rules are libbpf's: the
+//! dynamic symbols first, then the others; functions only; a name may ask for a version.
+
+use std::collections::HashMap;
+
+use object::elf::{self, FileHeader32, FileHeader64, SectionType};
+use object::read::elf::{FileHeader, SectionHeader as _, SectionTable, Sym as _, SymbolTable};
+use object::{Endianness, FileKind, SymbolIndex};
+
+use crate::Bytes;
+
+/// A binary that cannot be understood, or does not answer clearly.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HostError {
+    /// The file is no ELF file of 32 or 64 bits.
+    #[error("not an ELF file")]
+    NotElf,
+    /// A table of the file reaches outside it, or has impossible fields.
+    #[error("ELF {table}: {what}")]
+    Table {
+        /// Which table.
+        table: &'static str,
+        /// The rule that it breaks.
+        what: String,
+    },
+    /// Two functions have the name, and neither is weak.
+    #[error("symbol `{symbol}` is at file offsets {first:#x} and {second:#x}, expected one place")]
+    Ambiguous {
+        /// The name asked for.
+        symbol: String,
+        /// File offset of the first, bytes.
+        first: u64,
+        /// File offset of the second, bytes.
+        second: u64,
+    },
+}
+
+/// A function symbol of a binary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostFunction<'a> {
+    /// Name; in the full symbol table a version is part of it, after `@` or `@@`.
+    pub name: &'a str,
+    /// Offset in the file, bytes.
+    pub offset: u64,
+    /// Another definition of the same name takes its place.
+    pub weak: bool,
+    /// Version, if it has one and it was asked for.
+    pub version: Option<&'a str>,
+}
+
+/// An executable or a library.
+#[derive(Clone, Debug)]
+pub struct Executable {
+    bytes: Bytes,
+    is_64: bool,
+}
+
+/// What is read of the symbols.
+#[derive(Clone, Copy)]
+enum Table {
+    Dynamic,
+    Full,
+}
+
+impl Table {
+    const fn section_type(self) -> SectionType {
+        match self {
+            Self::Dynamic => elf::SHT_DYNSYM,
+            Self::Full => elf::SHT_SYMTAB,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Dynamic => "dynamic symbols",
+            Self::Full => "symbols",
+        }
+    }
+}
+
+/// A name as asked for: `function`, `function@VERSION` or `function@@VERSION`.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    full: &'a str,
+    name: &'a str,
+    version: Option<&'a str>,
+}
+
+impl<'a> Wanted<'a> {
+    fn new(full: &'a str) -> Self {
+        match full.split_once('@') {
+            Some((name, version)) => {
+                let version = version.strip_prefix('@').unwrap_or(version);
+                Self {
+                    full,
+                    name,
+                    version: Some(version),
+                }
+            }
+            None => Self {
+                full,
+                name: full,
+                version: None,
+            },
+        }
+    }
+
+    fn matches(self, table: Table, function: &HostFunction<'_>) -> bool {
+        let named = function
+            .name
+            .strip_prefix(self.name)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('@'));
+        named
+            && match (self.version, table) {
+                (None, _) => true,
+                (Some(version), Table::Dynamic) => function.version == Some(version),
+                (Some(_), Table::Full) => function.name == self.full,
+            }
+    }
+}
+
+impl Executable {
+    /// Takes the contents of a file.
+    ///
+    /// # Errors
+    /// [`HostError::NotElf`].
+    pub fn parse(bytes: impl Into<Bytes>) -> Result<Self, HostError> {
+        let bytes = bytes.into();
+        let is_64 = match FileKind::parse(&*bytes) {
+            Ok(FileKind::Elf64) => true,
+            Ok(FileKind::Elf32) => false,
+            _ => return Err(HostError::NotElf),
+        };
+        Ok(Self { bytes, is_64 })
+    }
+
+    /// Where the function `symbol` begins, as an offset in the file in bytes; `None` if it is not
+    /// defined here. `symbol@VERSION` (or with `@@`) is the one of that version.
+    ///
+    /// # Errors
+    /// A broken table, or [`HostError::Ambiguous`].
+    #[doc(alias = "elf_find_func_offset")]
+    pub fn symbol_offset(&self, symbol: &str) -> Result<Option<u64>, HostError> {
+        let wanted = Wanted::new(symbol);
+        for table in [Table::Dynamic, Table::Full] {
+            let mut found = Candidate::default();
+            self.walk(table, wanted.version.is_some(), |function| {
+                if wanted.matches(table, function) {
+                    found.add(symbol, function)
+                } else {
+                    Ok(())
+                }
+            })?;
+            if found.offset != 0 {
+                return Ok(Some(found.offset));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The same for many plain names at once, by one walk; an item of the result is `None` for a
+    /// name that is not defined here.
+    ///
+    /// # Errors
+    /// As [`Self::symbol_offset`].
+    #[doc(alias = "elf_resolve_syms_offsets")]
+    pub fn symbol_offsets(&self, symbols: &[&str]) -> Result<Vec<Option<u64>>, HostError> {
+        let mut found: HashMap<&str, Candidate> = symbols
+            .iter()
+            .map(|symbol| (*symbol, Candidate::default()))
+            .collect();
+        for table in [Table::Dynamic, Table::Full] {
+            // What the first table has, the second is not asked for.
+            let mut here: HashMap<&str, Candidate> = HashMap::new();
+            self.walk(table, false, |function| {
+                match found.get_key_value(function.name) {
+                    Some((symbol, done)) if done.offset == 0 => {
+                        here.entry(symbol).or_default().add(symbol, function)
+                    }
+                    _ => Ok(()),
+                }
+            })?;
+            found.extend(here);
+        }
+        let offset = |symbol: &&str| found.get(symbol).map(|it| it.offset).filter(|it| *it != 0);
+        Ok(symbols.iter().map(offset).collect())
+    }
+
+    /// The file offsets of all functions whose name `accepts`: of the full table if it has any, or
+    /// else of the dynamic one.
+    ///
+    /// # Errors
+    /// A broken table.
+    #[doc(alias = "elf_resolve_pattern_offsets")]
+    pub fn matching_offsets(&self, accepts: impl Fn(&str) -> bool) -> Result<Vec<u64>, HostError> {
+        let mut offsets = Vec::new();
+        for table in [Table::Full, Table::Dynamic] {
+            self.walk(table, false, |function| {
+                if function.offset != 0 && accepts(function.name) {
+                    offsets.push(function.offset);
+                }
+                Ok(())
+            })?;
+            if !offsets.is_empty() {
+                break;
+            }
+        }
+        Ok(offsets)
+    }
+
+    /// Calls `visit` with each function symbol of a table, in the order of the file.
+    fn walk(
+        &self,
+        table: Table,
+        versions: bool,
+        visit: impl FnMut(&HostFunction<'_>) -> Result<(), HostError>,
+    ) -> Result<(), HostError> {
+        if self.is_64 {
+            walk::<FileHeader64<Endianness>>(&self.bytes, table, versions, visit)
+        } else {
+            walk::<FileHeader32<Endianness>>(&self.bytes, table, versions, visit)
+        }
+    }
+}
+
+/// The symbol found so far.
+#[derive(Clone, Copy, Default)]
+struct Candidate {
+    /// 0 for none.
+    offset: u64,
+    weak: bool,
+}
+
+impl Candidate {
+    fn add(&mut self, symbol: &str, function: &HostFunction<'_>) -> Result<(), HostError> {
+        if self.offset != 0 {
+            if self.offset == function.offset || function.weak {
+                return Ok(());
+            }
+            if !self.weak {
+                return Err(HostError::Ambiguous {
+                    symbol: symbol.to_owned(),
+                    first: self.offset,
+                    second: function.offset,
+                });
+            }
+        }
+        *self = Self {
+            offset: function.offset,
+            weak: function.weak,
+        };
+        Ok(())
+    }
+}
+
+fn walk<Elf: FileHeader<Endian = Endianness>>(
+    bytes: &[u8],
+    table: Table,
+    versions: bool,
+    mut visit: impl FnMut(&HostFunction<'_>) -> Result<(), HostError>,
+) -> Result<(), HostError> {
+    let header = Elf::parse(bytes).map_err(in_table("header"))?;
+    let endian = header.endian().map_err(in_table("header"))?;
+    let sections = header
+        .sections(endian, bytes)
+        .map_err(in_table("section headers"))?;
+    let symbols = sections
+        .symbols(endian, bytes, table.section_type())
+        .map_err(in_table(table.name()))?;
+    let versions = match (table, versions) {
+        (Table::Dynamic, true) => Versions::read(endian, bytes, &sections, &symbols)?,
+        _ => Versions::default(),
+    };
+    for (index, symbol) in symbols.enumerate() {
+        if symbol.st_type() != elf::STT_FUNC {
+            continue;
+        }
+        // An index that stands for no section (absolute, common) has no place in the file either.
+        let section = usize::from(symbol.st_shndx(endian).0);
+        let Ok(section) = sections.section(object::SectionIndex(section)) else {
+            continue;
+        };
+        let Some(name) = symbol.name(endian, symbols.strings()).ok().and_then(as_str) else {
+            continue;
+        };
+        let value: u64 = symbol.st_value(endian).into();
+        let (address, start): (u64, u64) = (
+            section.sh_addr(endian).into(),
+            section.sh_offset(endian).into(),
+        );
+        visit(&HostFunction {
+            name,
+            offset: value.wrapping_sub(address).wrapping_add(start),
+            weak: symbol.st_bind() == elf::STB_WEAK,
+            version: versions.of(index),
+        })?;
+    }
+    Ok(())
+}
+
+fn as_str(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes).ok()
+}
+
+fn in_table(table: &'static str) -> impl Fn(object::read::Error) -> HostError {
+    move |error| HostError::Table {
+        table,
+        what: error.to_string(),
+    }
+}
+
+/// The versions that a library defines. (Those that it needs are of symbols defined elsewhere.)
+#[derive(Default)]
+struct Versions<'a> {
+    symbols: Vec<u16>,
+    names: HashMap<u16, &'a str>,
+}
+
+impl<'a> Versions<'a> {
+    /// The bit that hides a version from the linker.
+    const HIDDEN: u16 = 0x8000;
+
+    fn read<Elf: FileHeader<Endian = Endianness>>(
+        endian: Endianness,
+        bytes: &'a [u8],
+        sections: &SectionTable<'a, Elf>,
+        symbols: &SymbolTable<'a, Elf>,
+    ) -> Result<Self, HostError> {
+        let broken = in_table("symbol versions");
+        let Some((indices, _)) = sections.gnu_versym(endian, bytes).map_err(&broken)? else {
+            return Ok(Self::default());
+        };
+        let symbols_of = |it: &elf::Versym<Endianness>| it.0.get(endian).0 & !Self::HIDDEN;
+        let mut versions = Self {
+            symbols: indices.iter().map(symbols_of).collect(),
+            names: HashMap::new(),
+        };
+        let Some((mut definitions, _)) = sections.gnu_verdef(endian, bytes).map_err(&broken)?
+        else {
+            return Ok(versions);
+        };
+        while let Some((definition, mut names)) = definitions.next().map_err(&broken)? {
+            let Some(name) = names.next().map_err(&broken)? else {
+                continue;
+            };
+            let name = name.name(endian, symbols.strings()).map_err(&broken)?;
+            if let Some(name) = as_str(name) {
+                versions
+                    .names
+                    .entry(definition.vd_ndx.get(endian).0)
+                    .or_insert(name);
+            }
+        }
+        Ok(versions)
+    }
+
+    fn of(&self, symbol: SymbolIndex) -> Option<&'a str> {
+        self.symbols
+            .get(symbol.0)
+            .and_then(|index| self.names.get(index))
+            .copied()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! What can go wrong between a file and a plan.
+
+use std::sync::Arc;
+
+/// An error of something that the target kernel was asked for.
+pub type Source = Arc<dyn std::error::Error + Send + Sync>;
+
+/// Why an object cannot be read, or not be planned for a kernel.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The file could not be read.
+    #[error("cannot read `{path}`")]
+    Read {
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: Arc<std::io::Error>,
+    },
+    /// The file is no BPF object.
+    #[error("the object file is malformed")]
+    Elf(#[from] purebpf_elf::Error),
+    /// The object's own BTF, or that of the kernel, is malformed or lacks something.
+    #[error("{what}")]
+    Btf {
+        /// Whose BTF, and what it was read for.
+        what: String,
+        /// The rule that it breaks.
+        source: Arc<purebpf_btf::Error>,
+    },
+    /// The object defines something that only BTF can describe, and has none.
+    #[error("the object has {what}, but no BTF (compile with -g)")]
+    NoBtf {
+        /// What needs it.
+        what: String,
+    },
+    /// No row of the section table matches.
+    #[error("unknown program section `{section}`; the nearest known is `{nearest}`")]
+    UnknownSection {
+        /// The section.
+        section: String,
+        /// The nearest that is known.
+        nearest: &'static str,
+    },
+    /// A name that the object does not have.
+    #[error("the object has no {kind} `{name}`; it has {known}")]
+    NotFound {
+        /// `map`, `program` or `global`.
+        kind: &'static str,
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// A map definition that cannot be used.
+    #[error("map `{map}`: {what}")]
+    Map {
+        /// Its name.
+        map: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// A global variable that cannot be set so.
+    #[error("global `{name}`: {what}")]
+    Global {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// A program that cannot be loaded so.
+    #[error("program `{program}`: {what}")]
+    Program {
+        /// Its name.
+        program: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// A relocation that cannot be applied.
+    #[error("program `{program}`, section `{section}`, instruction {insn}: {what}")]
+    Relocation {
+        /// The function that holds it.
+        program: String,
+        /// Its section.
+        section: String,
+        /// Instruction, counted from the start of the function.
+        insn: usize,
+        /// Which symbol, and what is wrong.
+        what: String,
+    },
+    /// A CO-RE relocation that cannot be applied.
+    #[error("program `{program}`, instruction {insn}: CO-RE relocation {spec}: {what}")]
+    Core {
+        /// The function that holds it.
+        program: String,
+        /// Instruction, counted from the start of the function.
+        insn: usize,
+        /// The relocation in libbpf's text form.
+        spec: String,
+        /// What is wrong.
+        what: String,
+        /// The error below, where there is one.
+        #[source]
+        source: Option<Arc<purebpf_btf::Error>>,
+    },
+    /// An extern that the kernel does not have, or has otherwise.
+    #[error("extern `{name}`: {what}")]
+    Extern {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// The target kernel could not say something that is needed.
+    #[error("cannot learn {what} of the target kernel")]
+    Kernel {
+        /// What was asked.
+        what: String,
+        /// Why it cannot.
+        #[source]
+        source: Option<Source>,
+    },
+    /// Something that libbpf does and this version does not.
+    #[error("not supported yet: {what}")]
+    Unsupported {
+        /// What is missing.
+        what: String,
+    },
+}
+
+impl Error {
+    pub(crate) fn btf(what: impl Into<String>) -> impl FnOnce(purebpf_btf::Error) -> Self {
+        let what = what.into();
+        |source| Self::Btf {
+            what,
+            source: Arc::new(source),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Function and line information of a program, put together from that of its parts.
+
+use purebpf_btf::ext::{self, InfoSection, Infos};
+
+use super::subprograms::{Linked, Part};
+use crate::Error;
+use crate::plan::{self, Info};
+use crate::spec::code::Code;
+
+/// Gives a program its function and line information.
+///
+/// # Source
+/// libbpf `reloc_prog_func_and_line_info`.
+pub(super) fn attach(code: &Code, linked: &Linked, plan: &mut plan::Code) -> Result<(), Error> {
+    let Some(ext) = &code.ext else { return Ok(()) };
+    plan.func_info = collect(code, linked, ext.func_infos(), "function")?;
+    plan.line_info = collect(code, linked, ext.line_infos(), "line")?;
+    Ok(())
+}
+
+/// The records of all parts. Of a program without any there is none of this kind; but once the
+/// program has some, so must each of its subprograms.
+fn collect<T: ext::Info>(
+    code: &Code,
+    linked: &Linked,
+    infos: Infos<'_, T>,
+    kind: &str,
+) -> Result<Option<Info>, Error> {
+    let mut info = Info {
+        record_size: infos.record_size(),
+        records: Vec::new(),
+    };
+    for part in &linked.parts {
+        let Some(routine) = code.routines.get(part.routine) else {
+            continue;
+        };
+        let section = infos.sections().find(|section| {
+            let name = code
+                .btf
+                .as_deref()
+                .map(|btf| btf.str_at(section.section_name_off));
+            let own = code.section_name(routine.function.section);
+            matches!(name, Some(Ok(name)) if name == own.as_bytes())
+        });
+        let found = section.is_some_and(|section| append(code, part, &section, &mut info));
+        if found {
+            continue;
+        }
+        let name = &routine.function.name;
+        if info.records.is_empty() {
+            log::debug!("function `{name}` has no {kind} information");
+            return Ok(None);
+        }
+        return Err(Error::Program {
+            program: name.clone(),
+            what: format!("it has no {kind} information, but its caller has"),
+        });
+    }
+    Ok(Some(info))
+}
+
+/// Copies the records of one part, which are sorted by instruction; whether there are any.
+fn append<T: ext::Info>(
+    code: &Code,
+    part: &Part,
+    section: &InfoSection<'_, T>,
+    info: &mut Info,
+) -> bool {
+    let Some(routine) = code.routines.get(part.routine) else {
+        return false;
+    };
+    let function = &routine.function;
+    let end = function.insn_offset.saturating_add(function.insns.len());
+    let insn = |index: usize| {
+        let word = section
+            .record_bytes(index)?
+            .first_chunk()
+            .copied()
+            .map(u32::from_ne_bytes)?;
+        usize::try_from(word / 8).ok()
+    };
+    let mut index = first(section.len(), |index| {
+        insn(index) >= Some(function.insn_offset)
+    });
+    let before = info.records.len();
+    while let Some(at) = insn(index).filter(|at| *at < end) {
+        let at = at
+            .saturating_sub(function.insn_offset)
+            .saturating_add(part.start);
+        let at = u32::try_from(at).unwrap_or(u32::MAX);
+        let rest = section
+            .record_bytes(index)
+            .and_then(|record| record.get(4..));
+        info.records.extend_from_slice(&at.to_ne_bytes());
+        info.records.extend_from_slice(rest.unwrap_or_default());
+        index = index.saturating_add(1);
+    }
+    info.records.len() > before
+}
+
+/// The first of `len` indices for which `holds`, given that it then holds for all that follow.
+fn first(len: usize, holds: impl Fn(usize) -> bool) -> usize {
+    let (mut low, mut high) = (0usize, len);
+    while low < high {
+        let middle = low.midpoint(high);
+        if holds(middle) {
+            high = middle;
+        } else {
+            low = middle.saturating_add(1);
+        }
+    }
+    low
+}

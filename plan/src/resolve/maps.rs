@@ -1,0 +1,124 @@
+//! Attributes of maps as this kernel takes them.
+
+use purebpf_btf::TypeId;
+use purebpf_insn::{MapFlags, MapType};
+
+use super::externs::Externs;
+use crate::plan::{MapPlan, PinPlan, SlotPlan};
+use crate::spec::map::ring_size;
+use crate::{Error, Feature, MapOrigin, MapSpec, ObjectSpec, Slot, TargetKernel};
+
+/// Types for which the kernel refuses BTF of keys and values.
+const WITHOUT_BTF: &[MapType] = &[
+    MapType::PERF_EVENT_ARRAY,
+    MapType::CGROUP_ARRAY,
+    MapType::STACK_TRACE,
+    MapType::ARRAY_OF_MAPS,
+    MapType::HASH_OF_MAPS,
+    MapType::DEVMAP,
+    MapType::DEVMAP_HASH,
+    MapType::CPUMAP,
+    MapType::XSKMAP,
+    MapType::SOCKMAP,
+    MapType::SOCKHASH,
+    MapType::QUEUE,
+    MapType::STACK,
+    MapType::ARENA,
+];
+
+/// Plans every map of the object.
+///
+/// # Source
+/// libbpf `bpf_object__create_map`.
+pub(super) fn plan(
+    spec: &ObjectSpec,
+    kernel: &dyn TargetKernel,
+    externs: &Externs,
+) -> Result<Vec<MapPlan>, Error> {
+    spec.maps
+        .values()
+        .map(|map| {
+            let mut plan = attributes(map, kernel)?;
+            if map.origin == MapOrigin::Kconfig {
+                plan.contents = Some(externs.config.clone());
+            }
+            plan.slots = slots(spec, map)?;
+            Ok(plan)
+        })
+        .collect()
+}
+
+fn attributes(map: &MapSpec, kernel: &dyn TargetKernel) -> Result<MapPlan, Error> {
+    let is_internal = map.origin.is_internal();
+    let mut flags = map.flags;
+    if is_internal && !kernel.has(Feature::ArrayMmap) {
+        flags -= MapFlags::MMAPABLE;
+    }
+    // A ring buffer has no elements: its value type, which libbpf would let the kernel refuse,
+    // says what its records are.
+    let is_ring = matches!(map.map_type, MapType::RINGBUF | MapType::USER_RINGBUF);
+    let has_btf = !is_ring && !WITHOUT_BTF.contains(&map.map_type);
+    let btf = |ty| if has_btf { ty } else { TypeId::VOID };
+    Ok(MapPlan {
+        name: map.name.clone(),
+        kernel_name: map.kernel_name.clone(),
+        map_type: map.map_type,
+        key_size: map.key_size,
+        value_size: if is_ring && !map.value_type.is_void() {
+            0
+        } else {
+            map.value_size
+        },
+        max_entries: entries(map, kernel)?,
+        flags,
+        map_extra: map.map_extra,
+        numa_node: map.numa_node,
+        ifindex: map.ifindex,
+        key_type: btf(map.key_type),
+        value_type: btf(map.value_type),
+        inner: match &map.inner {
+            Some(inner) => Some(Box::new(attributes(inner, kernel)?)),
+            None => None,
+        },
+        autocreate: map.autocreate && (!is_internal || kernel.has(Feature::GlobalData)),
+        origin: map.origin,
+        contents: map.contents.clone(),
+        freeze: map.origin.is_constant(),
+        slots: Vec::new(),
+        pin: match &map.pin_path {
+            Some(path) => Some(PinPlan::At(path.clone())),
+            None => map.pin_by_name.then_some(PinPlan::ByName),
+        },
+    })
+}
+
+fn entries(map: &MapSpec, kernel: &dyn TargetKernel) -> Result<u32, Error> {
+    match map.map_type {
+        MapType::RINGBUF | MapType::USER_RINGBUF => {
+            Ok(ring_size(map.max_entries, kernel.page_size()))
+        }
+        MapType::PERF_EVENT_ARRAY if map.max_entries == 0 => kernel.possible_cpus(),
+        _ => Ok(map.max_entries),
+    }
+}
+
+fn slots(spec: &ObjectSpec, map: &MapSpec) -> Result<Vec<(u32, SlotPlan)>, Error> {
+    let mut slots = Vec::new();
+    for (index, slot) in map.slots.iter().enumerate() {
+        let Some(slot) = slot else { continue };
+        let missing = |name: &str| map.fail(format!("slot {index}: the object has no `{name}`"));
+        let plan = match slot {
+            Slot::Map(name) => {
+                SlotPlan::Map(spec.maps.get_index_of(name).ok_or_else(|| missing(name))?)
+            }
+            Slot::Program(name) => SlotPlan::Program(
+                spec.programs
+                    .get_index_of(name)
+                    .ok_or_else(|| missing(name))?,
+            ),
+        };
+        let index = u32::try_from(index).map_err(|_| map.fail("it has too many slots"))?;
+        slots.push((index, plan));
+    }
+    Ok(slots)
+}

@@ -1,0 +1,132 @@
+//! From an [`ObjectSpec`] and a [`TargetKernel`] to a [`Plan`].
+//!
+//! ```text
+//! externs.rs      what the kernel has of what the object expects; config.rs: its configuration
+//! core.rs         CO-RE relocations, patched into instructions
+//! subprograms.rs  a program and the subprograms it calls, in one piece
+//! relocations.rs  maps, variables, externs, patched into that piece
+//! info.rs         function and line information of that piece
+//! target.rs       the kernel function or type that a program is attached to
+//! maps.rs         attributes of maps
+//! downgrade.rs    what older kernels need otherwise: BTF kinds, helpers
+//! ```
+
+mod config;
+mod core;
+mod downgrade;
+mod externs;
+mod info;
+mod maps;
+mod relocations;
+mod subprograms;
+mod target;
+
+use purebpf_insn::{AttachType, ProgramFlags, ProgramType};
+
+use crate::plan::{Code, Plan, ProgramPlan};
+use crate::spec::section::nearest_section;
+use crate::{Error, Feature, ObjectSpec, ProgramSpec, SectionFlags, TargetKernel};
+
+/// Everything that programs share: worked out once for the object.
+struct Context<'a> {
+    spec: &'a ObjectSpec,
+    kernel: &'a dyn TargetKernel,
+    externs: externs::Externs,
+    core: core::Relocated,
+    maps: Vec<crate::MapPlan>,
+}
+
+pub(crate) fn plan(spec: &ObjectSpec, kernel: &dyn TargetKernel) -> Result<Plan, Error> {
+    if !spec.code.endian.is_host() {
+        return Err(Error::Unsupported {
+            what: "planning an object of the other byte order".to_owned(),
+        });
+    }
+    let externs = externs::resolve(spec, kernel)?;
+    let core = core::relocate(spec, kernel);
+    let maps = maps::plan(spec, kernel, &externs)?;
+    let context = Context {
+        spec,
+        kernel,
+        externs,
+        core,
+        maps,
+    };
+    let programs = spec
+        .programs
+        .values()
+        .map(|program| context.program(program))
+        .collect();
+    Ok(Plan {
+        object: spec.name.clone(),
+        license: spec.license.clone(),
+        kernel_version: spec.kernel_version.unwrap_or_else(|| kernel.version()),
+        btf: downgrade::btf(spec, kernel)?,
+        maps: context.maps,
+        programs,
+    })
+}
+
+impl Context<'_> {
+    fn program(&self, program: &ProgramSpec) -> ProgramPlan {
+        let flags = program.section_flags();
+        let has = |feature| self.kernel.has(feature);
+        let mut plan = ProgramPlan {
+            name: program.name.clone(),
+            section: program.section.clone(),
+            program_type: program.program_type,
+            expected_attach_type: program.expected_attach_type,
+            flags: program.flags,
+            autoload: program.autoload,
+            autoattach: program.autoattach,
+            attach_to: None,
+            outcome: Ok(Code::default()),
+        };
+        if flags.contains(SectionFlags::OPTIONAL_ATTACH_TYPE) && !has(Feature::ExpectedAttachType) {
+            plan.expected_attach_type = AttachType(0);
+        }
+        if flags.contains(SectionFlags::SLEEPABLE) {
+            plan.flags |= ProgramFlags::SLEEPABLE;
+        }
+        if flags.contains(SectionFlags::FRAGS) && program.program_type == ProgramType::XDP {
+            plan.flags |= ProgramFlags::XDP_HAS_FRAGS;
+        }
+        if flags.contains(SectionFlags::USDT) && has(Feature::UprobeMultiLink) {
+            plan.expected_attach_type = AttachType::TRACE_UPROBE_MULTI;
+        }
+        if !program.autoload {
+            return plan;
+        }
+        match self.finish(program, &mut plan) {
+            Ok(code) => plan.outcome = Ok(code),
+            Err(error) => plan.outcome = Err(error),
+        }
+        plan
+    }
+
+    fn finish(&self, program: &ProgramSpec, plan: &mut ProgramPlan) -> Result<Code, Error> {
+        let linked = subprograms::link(&self.spec.code, &self.core, program.function)?;
+        let mut code = relocations::apply(self, &linked)?;
+        if self.kernel.has(Feature::BtfFunc) {
+            info::attach(&self.spec.code, &linked, &mut code)?;
+        }
+        downgrade::helpers(self.kernel, &mut code.insns);
+        if program.program_type == ProgramType::UNSPEC {
+            return Err(Error::Program {
+                program: program.name.clone(),
+                what: format!(
+                    "its section `{}` gives it no type; the nearest known is `{}`",
+                    program.section,
+                    nearest_section(&program.section)
+                ),
+            });
+        }
+        if program.program_type == ProgramType::STRUCT_OPS {
+            return Err(Error::Unsupported {
+                what: "struct_ops programs".to_owned(),
+            });
+        }
+        plan.attach_to = target::find(self.kernel, program)?;
+        Ok(code)
+    }
+}

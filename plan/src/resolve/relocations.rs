@@ -1,0 +1,189 @@
+//! Maps, variables and externs, patched into a program.
+
+use std::sync::Arc;
+
+use purebpf_insn::{Insn, opcode};
+
+use super::Context;
+use super::externs::Resolved;
+use super::subprograms::Linked;
+use crate::Error;
+use crate::plan::{Code, InsnReference, Poison, Reference};
+use crate::spec::code::{Reloc, Routine, Target};
+
+/// Immediates by which the verifier's complaint about a missing thing is known (libbpf's).
+const POISON_MAP: i32 = 2_001_000_000;
+const POISON_KFUNC: i32 = 2_002_000_000;
+
+/// A call that no kernel accepts.
+pub(super) const fn poison(imm: i32) -> Insn {
+    Insn::new(opcode::CALL, 0, 0, 0, imm)
+}
+
+/// Patches all relocations but those of calls inside the program.
+///
+/// # Source
+/// libbpf `bpf_object__relocate_data`.
+pub(super) fn apply(context: &Context<'_>, linked: &Linked) -> Result<Code, Error> {
+    let spec = &context.spec.code;
+    let mut code = Code {
+        insns: linked.insns.clone(),
+        modules: context.externs.modules.clone(),
+        btf: spec.btf.clone(),
+        ..Code::default()
+    };
+    for part in &linked.parts {
+        let Some(routine) = spec.routines.get(part.routine) else {
+            continue;
+        };
+        for note in context.core.poisons(part.routine) {
+            let insn = part.start.saturating_add(note.insn);
+            code.poisons.push(Poison {
+                insn,
+                why: note.why.clone(),
+            });
+        }
+        for reloc in &routine.relocs {
+            patch(context, &mut code, routine, reloc, part.start)?;
+        }
+    }
+    Ok(code)
+}
+
+fn patch(
+    context: &Context<'_>,
+    code: &mut Code,
+    routine: &Routine,
+    reloc: &Reloc,
+    start: usize,
+) -> Result<(), Error> {
+    let at = start.saturating_add(reloc.insn);
+    let fail = |what: &str| context.spec.code.fail(routine, reloc.insn, what);
+    let mut slots = Slots { code, at };
+    match reloc.target {
+        Target::Call { .. } | Target::Subprogram { .. } => {}
+        Target::Map(map) => context.map(&mut slots, map, opcode::PSEUDO_MAP_FD, None, &fail)?,
+        Target::Data { map, offset } => {
+            let addend = slots.first().map_or(0, |insn| insn.imm.cast_unsigned());
+            // The kernel takes 32 bits of offset, as libbpf writes them.
+            let offset = addend.wrapping_add(u32::try_from(offset & 0xffff_ffff).unwrap_or(0));
+            context.map(
+                &mut slots,
+                map,
+                opcode::PSEUDO_MAP_VALUE,
+                Some(offset),
+                &fail,
+            )?;
+        }
+        Target::ExternLoad(index) => match context.externs.get(index) {
+            Some(Resolved::Config { map, offset }) => {
+                let (map, offset) = (*map, Some(*offset));
+                context.map(&mut slots, map, opcode::PSEUDO_MAP_VALUE, offset, &fail)?;
+            }
+            Some(Resolved::Variable { id, module } | Resolved::Function { id, module, .. }) => {
+                slots
+                    .load(Some(opcode::PSEUDO_BTF_ID), id.0, 0)
+                    .ok_or_else(|| fail(CUT))?;
+                if let Some(module) = module {
+                    slots.refer(Reference::ModuleBtf(Arc::clone(module)));
+                }
+            }
+            Some(Resolved::Address(address)) => {
+                let low = u32::try_from(*address & 0xffff_ffff).unwrap_or(0);
+                let high = u32::try_from(*address >> 32).unwrap_or(0);
+                slots.load(None, low, high).ok_or_else(|| fail(CUT))?;
+            }
+            None => slots.load(None, 0, 0).ok_or_else(|| fail(CUT))?,
+        },
+        Target::ExternCall(index) => match context.externs.get(index) {
+            Some(Resolved::Function { id, slot, .. }) => {
+                let insn = slots.first().ok_or_else(|| fail(CUT))?;
+                insn.set_src(opcode::PSEUDO_KFUNC_CALL);
+                insn.imm = id.0.cast_signed();
+                insn.off = *slot;
+            }
+            Some(_) => return Err(fail("what it calls is not a function of the kernel")),
+            None => {
+                let name = context
+                    .spec
+                    .code
+                    .externs
+                    .get(index)
+                    .map_or("", |ext| &ext.name);
+                let imm = i32::try_from(index)
+                    .unwrap_or(0)
+                    .saturating_add(POISON_KFUNC);
+                slots.poison(1, imm, format!("kernel function `{name}` does not exist"));
+            }
+        },
+    }
+    Ok(())
+}
+
+const CUT: &str = "a 64-bit load lacks its second half";
+
+/// The one or two instructions of a relocation.
+struct Slots<'a> {
+    code: &'a mut Code,
+    at: usize,
+}
+
+impl Slots<'_> {
+    fn first(&mut self) -> Option<&mut Insn> {
+        self.code.insns.get_mut(self.at)
+    }
+
+    /// Writes both halves of a 64-bit load.
+    fn load(&mut self, src: Option<u8>, low: u32, high: u32) -> Option<()> {
+        let end = self.at.checked_add(2)?;
+        let [first, second] = self.code.insns.get_mut(self.at..end)? else {
+            return None;
+        };
+        if let Some(src) = src {
+            first.set_src(src);
+        }
+        first.imm = low.cast_signed();
+        second.imm = high.cast_signed();
+        Some(())
+    }
+
+    fn refer(&mut self, to: Reference) {
+        self.code
+            .references
+            .push(InsnReference { insn: self.at, to });
+    }
+
+    fn poison(&mut self, count: usize, imm: i32, why: String) {
+        let insns = self.code.insns.iter_mut().skip(self.at).take(count);
+        insns.for_each(|insn| *insn = poison(imm));
+        self.code.poisons.push(Poison { insn: self.at, why });
+    }
+}
+
+impl Context<'_> {
+    /// Lets a 64-bit load give a map, or the address in its value.
+    fn map(
+        &self,
+        slots: &mut Slots<'_>,
+        map: usize,
+        src: u8,
+        offset: Option<u32>,
+        fail: &dyn Fn(&str) -> Error,
+    ) -> Result<(), Error> {
+        let plan = self
+            .maps
+            .get(map)
+            .ok_or_else(|| fail("its map does not exist"))?;
+        if !plan.autocreate {
+            let imm = i32::try_from(map).unwrap_or(0).saturating_add(POISON_MAP);
+            slots.poison(2, imm, format!("map `{}` is not created", plan.name));
+            return Ok(());
+        }
+        // A plain map reference keeps whatever the compiler left in the second half: nothing.
+        slots
+            .load(Some(src), 0, offset.unwrap_or(0))
+            .ok_or_else(|| fail(CUT))?;
+        slots.refer(Reference::Map(map));
+        Ok(())
+    }
+}

@@ -1,0 +1,80 @@
+//! The kernel function, tracepoint or hook that a program says at load it will be attached to.
+
+use std::sync::Arc;
+
+use purebpf_btf::Kind;
+use purebpf_insn::{AttachType, ProgramType};
+
+use crate::plan::KernelType;
+use crate::{Error, ProgramSpec, SectionFlags, TargetKernel};
+
+/// What the BTF entry of a target is called, by attach type: prefix and kind.
+const NAMING: &[(AttachType, &str, Kind)] = &[
+    (AttachType::TRACE_RAW_TP, "btf_trace_", Kind::Typedef),
+    (AttachType::LSM_MAC, "bpf_lsm_", Kind::Func),
+    (AttachType::LSM_CGROUP, "bpf_lsm_", Kind::Func),
+    (AttachType::TRACE_ITER, "bpf_iter_", Kind::Func),
+];
+
+/// Finds the target of a program, if its section says that it has one.
+///
+/// # Source
+/// libbpf `libbpf_find_attach_btf_id`.
+pub(super) fn find(
+    kernel: &dyn TargetKernel,
+    program: &ProgramSpec,
+) -> Result<Option<KernelType>, Error> {
+    let fail = |what: String| Error::Program {
+        program: program.name.clone(),
+        what,
+    };
+    let is_named = program.section_flags().contains(SectionFlags::ATTACH_BTF);
+    let target = match (&program.attach_target, is_named) {
+        (Some(target), _) => target.as_str(),
+        (None, true) => program.section_target().ok_or_else(|| {
+            fail(format!(
+                "section `{}` does not say what to attach to",
+                program.section
+            ))
+        })?,
+        (None, false) => return Ok(None),
+    };
+    if program.program_type == ProgramType::EXT {
+        return Err(Error::Unsupported {
+            what: format!(
+                "program `{}`: replacing a function of another program",
+                program.name
+            ),
+        });
+    }
+    let (module, name) = match target.split_once(':') {
+        Some((module, name)) => (Some(module), name),
+        None => (None, target),
+    };
+    let (prefix, kind) = NAMING
+        .iter()
+        .find(|(attach_type, ..)| *attach_type == program.expected_attach_type)
+        .map_or(("", Kind::Func), |(_, prefix, kind)| (*prefix, *kind));
+    let name = format!("{prefix}{name}");
+    // Prefixes of names do, as in libbpf.
+    if module.is_none_or(|module| "vmlinux".starts_with(module))
+        && let Some(id) = kernel.btf()?.find(&name, kind)
+    {
+        return Ok(Some(KernelType { module: None, id }));
+    }
+    for known in kernel.modules()?.iter() {
+        if module.is_some_and(|module| !known.name.starts_with(module)) {
+            continue;
+        }
+        if let Some(id) = known.btf.find_own(&name, kind) {
+            return Ok(Some(KernelType {
+                module: Some(Arc::clone(&known.name)),
+                id,
+            }));
+        }
+    }
+    Err(fail(format!(
+        "the kernel's BTF has no {} `{name}` to attach to",
+        kind.name()
+    )))
+}

@@ -1,0 +1,27 @@
+//! What a file declares: maps, programs, variables, externs. Plain data, editable, no kernel.
+//!
+//! ```text
+//! object.rs   ObjectSpec: look up and edit
+//! open.rs     from a file to an ObjectSpec
+//! section.rs  the SEC() table
+//! program.rs  one program        map.rs   one map, and how BTF defines it
+//! global.rs   variables and the maps that hold them
+//! extern_.rs  what is expected of the kernel
+//! code.rs     functions and what their instructions refer to
+//! slots.rs    initial values of maps of maps and program arrays
+//! ```
+
+pub(crate) mod code;
+pub(crate) mod extern_;
+pub(crate) mod global;
+pub(crate) mod map;
+mod object;
+mod open;
+mod program;
+pub(crate) mod section;
+mod slots;
+
+pub use map::{MapOrigin, MapSpec, Slot};
+pub use object::{ObjectSpec, OpenOptions};
+pub use program::ProgramSpec;
+pub use section::{SectionDefinition, SectionFlags, program_type_of, section_definition};

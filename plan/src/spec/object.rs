@@ -1,0 +1,263 @@
+//! `ObjectSpec`: an object as its file declares it, to be looked at, edited, planned and loaded.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use purebpf_btf::Btf;
+use purebpf_elf::Bytes;
+
+use super::code::Code;
+use super::map::MapSpec;
+use super::program::ProgramSpec;
+use super::{global, open};
+use crate::plan::Plan;
+use crate::{Error, TargetKernel, resolve};
+
+/// How a file is read.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct OpenOptions {
+    name: Option<String>,
+    relaxed_maps: bool,
+}
+
+impl OpenOptions {
+    /// The defaults: the object named after its file, map definitions read strictly.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The name of the object, of which the names of its variables' maps are made; cut to 15 bytes.
+    #[must_use]
+    pub fn object_name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Whether unknown fields of map definitions are passed over.
+    #[must_use]
+    pub const fn relaxed_maps(mut self, relaxed: bool) -> Self {
+        self.relaxed_maps = relaxed;
+        self
+    }
+
+    /// Reads an object file.
+    ///
+    /// # Errors
+    /// As [`ObjectSpec::open`].
+    #[doc(alias = "bpf_object__open_file")]
+    pub fn open(&self, path: impl AsRef<Path>) -> Result<ObjectSpec, Error> {
+        let path = path.as_ref();
+        let bytes = std::fs::read(path).map_err(|source| Error::Read {
+            path: path.display().to_string(),
+            source: Arc::new(source),
+        })?;
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        // As libbpf: 15 bytes of the file's name, then up to the first dot.
+        let name = open::cut(&file, open::NAME_MAX);
+        let name = name.split('.').next().unwrap_or_default();
+        open::read(
+            bytes.into(),
+            self.name.as_deref().unwrap_or(name),
+            self.relaxed_maps,
+        )
+    }
+
+    /// Reads an object from memory.
+    ///
+    /// # Errors
+    /// As [`ObjectSpec::parse`].
+    #[doc(alias = "bpf_object__open_mem")]
+    pub fn parse(&self, bytes: impl Into<Bytes>) -> Result<ObjectSpec, Error> {
+        open::read(
+            bytes.into(),
+            self.name.as_deref().unwrap_or("object"),
+            self.relaxed_maps,
+        )
+    }
+}
+
+/// An object as its file declares it; nothing of it is in a kernel.
+///
+/// A clone shares the file's code and copies what can be edited. It can be loaded many times, from
+/// many threads.
+#[derive(Clone, Debug)]
+pub struct ObjectSpec {
+    /// Name: 15 bytes at most.
+    pub name: String,
+    /// License of the programs, such as `GPL`.
+    pub license: String,
+    /// The kernel version in the section `version`, if there is one; used by very old kernels only.
+    pub kernel_version: Option<u32>,
+    /// Text in the form of a kernel `.config` that wins over that of the kernel itself.
+    pub kconfig: Option<String>,
+    pub(crate) maps: IndexMap<String, MapSpec>,
+    pub(crate) programs: IndexMap<String, ProgramSpec>,
+    pub(crate) code: Arc<Code>,
+}
+
+fn names(known: impl Iterator<Item = impl std::fmt::Display>) -> String {
+    let names: Vec<_> = known.map(|name| format!("`{name}`")).collect();
+    match names.is_empty() {
+        true => "none".to_owned(),
+        false => names.join(", "),
+    }
+}
+
+impl ObjectSpec {
+    /// Reads an object file. Its name is that of the file up to the first dot.
+    ///
+    /// # Errors
+    /// [`Error::Read`], or what is wrong in the file.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        OpenOptions::new().open(path)
+    }
+
+    /// Reads an object from memory. Its name is `object`; see [`OpenOptions`].
+    ///
+    /// # Errors
+    /// What is wrong in the file.
+    pub fn parse(bytes: impl Into<Bytes>) -> Result<Self, Error> {
+        OpenOptions::new().parse(bytes)
+    }
+
+    /// Every map, in the order in which they are created.
+    pub fn maps(&self) -> impl Iterator<Item = &MapSpec> {
+        self.maps.values()
+    }
+
+    /// Every map, to be edited.
+    pub fn maps_mut(&mut self) -> impl Iterator<Item = &mut MapSpec> {
+        self.maps.values_mut()
+    }
+
+    /// A map by name. Maps of variables go by their section (`.bss`) or by their name in the kernel.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    #[doc(alias = "bpf_object__find_map_by_name")]
+    pub fn map(&self, name: &str) -> Result<&MapSpec, Error> {
+        let index = self.map_index(name)?;
+        self.maps
+            .get_index(index)
+            .map(|(_, map)| map)
+            .ok_or_else(|| self.no_map(name))
+    }
+
+    /// A map by name, to be edited.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub fn map_mut(&mut self, name: &str) -> Result<&mut MapSpec, Error> {
+        let index = self.map_index(name)?;
+        let missing = self.no_map(name);
+        self.maps
+            .get_index_mut(index)
+            .map(|(_, map)| map)
+            .ok_or(missing)
+    }
+
+    fn no_map(&self, name: &str) -> Error {
+        Error::NotFound {
+            kind: "map",
+            name: name.to_owned(),
+            known: names(self.maps.keys()),
+        }
+    }
+
+    fn map_index(&self, name: &str) -> Result<usize, Error> {
+        self.maps
+            .get_index_of(name)
+            .or_else(|| self.maps.values().position(|map| map.is_called(name)))
+            .ok_or_else(|| self.no_map(name))
+    }
+
+    /// Every program, in the order of the file.
+    pub fn programs(&self) -> impl Iterator<Item = &ProgramSpec> {
+        self.programs.values()
+    }
+
+    /// Every program, to be edited.
+    pub fn programs_mut(&mut self) -> impl Iterator<Item = &mut ProgramSpec> {
+        self.programs.values_mut()
+    }
+
+    /// A program by the name of its function.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    #[doc(alias = "bpf_object__find_program_by_name")]
+    pub fn program(&self, name: &str) -> Result<&ProgramSpec, Error> {
+        self.programs.get(name).ok_or_else(|| self.no_program(name))
+    }
+
+    /// A program by the name of its function, to be edited.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub fn program_mut(&mut self, name: &str) -> Result<&mut ProgramSpec, Error> {
+        if !self.programs.contains_key(name) {
+            return Err(self.no_program(name));
+        }
+        let missing = self.no_program(name);
+        self.programs.get_mut(name).ok_or(missing)
+    }
+
+    fn no_program(&self, name: &str) -> Error {
+        let known = names(self.programs.keys());
+        Error::NotFound {
+            kind: "program",
+            name: name.to_owned(),
+            known,
+        }
+    }
+
+    /// Loads only this program: all others get `autoload = false`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub fn only(&mut self, name: &str) -> Result<(), Error> {
+        self.program(name)?;
+        for program in self.programs.values_mut() {
+            program.autoload = program.name == name;
+        }
+        Ok(())
+    }
+
+    /// The object's own BTF, as the kernel will get it unless it is too old for some of it.
+    #[must_use]
+    pub fn btf(&self) -> Option<&Arc<Btf>> {
+        self.code.btf.as_ref()
+    }
+
+    /// Sets a global variable of `.data`, `.rodata` or `.bss` before loading.
+    ///
+    /// `value` is a plain value of exactly the variable's size, in the byte order of the object.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such variable, [`Error::Global`] if the size differs.
+    pub fn set_global(&mut self, name: &str, value: impl global::Plain) -> Result<(), Error> {
+        global::set(self, name, bytemuck::bytes_of(&value))
+    }
+
+    /// The bytes of a global variable as they will be loaded.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such variable.
+    pub fn global(&self, name: &str) -> Result<Vec<u8>, Error> {
+        global::get(self, name)
+    }
+
+    /// What exactly will be loaded into `kernel`.
+    ///
+    /// The failure of a single program does not fail the plan: it is in that program's
+    /// [`outcome`](crate::ProgramPlan::outcome).
+    ///
+    /// # Errors
+    /// What keeps the object as a whole from being loaded there.
+    pub fn plan(&self, kernel: &dyn TargetKernel) -> Result<Plan, Error> {
+        resolve::plan(self, kernel)
+    }
+}
