@@ -1,1 +1,40 @@
-//! placeholder
+//! Maps, programs and links in the kernel, as owned handles.
+//!
+//! ```text
+//! map/      maps and their elements            program/  programs and test runs
+//! link/     programs that are attached         attach/   what they can be attached to
+//! buffer/   readers of ring buffers            btf.rs    token.rs
+//! pin.rs    paths that keep objects alive      id.rs     walks through all objects
+//! tracefs.rs  where tracing is                 error.rs
+//! ```
+//!
+//! A handle ([`Map`], [`Program`], [`Link`], [`BtfObject`], [`Token`]) is an `Arc` around an fd and what
+//! is known of it: cheap to clone, usable from any thread, the same whether the object was created,
+//! loaded, or opened by id, by path or by fd. It refers to nothing but the kernel's object, which the
+//! kernel keeps as long as the handle is there.
+
+#![forbid(unsafe_code)]
+
+pub mod attach;
+mod btf;
+pub mod buffer;
+mod error;
+mod id;
+pub mod link;
+pub mod map;
+pub mod pin;
+pub mod program;
+mod token;
+pub mod tracefs;
+
+pub use btf::BtfObject;
+pub use buffer::{Record, RingBuffer};
+pub use error::Error;
+pub use id::{BtfId, LinkId, MapId, ProgramId};
+pub use link::Link;
+pub use map::{Map, MapAttributes, Memory, TypedMap, TypedPerCpuMap, UpdateFlags};
+pub use program::{Program, ProgramAttributes, TestRun, TestRunResult};
+pub use purebpf_syscall::{
+    BtfInfo, CallError, Errno, LinkDetails, LinkInfo, MapInfo, ProgInfo as ProgramInfo,
+};
+pub use token::Token;

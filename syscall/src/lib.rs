@@ -1,1 +1,59 @@
-//! placeholder
+//! The kernel's door: `bpf(2)` and the few other system calls that BPF needs, as safe functions.
+//!
+//! ```text
+//! call.rs        bpf(2) itself: commands, retries, new fds     attr.rs  its attribute blocks
+//! map.rs         maps and their elements      prog.rs  load, run      attach.rs  links and others
+//! object.rs      pins, ids, BTF, tokens       info.rs, link_info.rs   what the kernel tells
+//! perf.rs        perf events                  epoll.rs  waiting       fs.rs  file systems
+//! mapping.rs     shared memory                kernel_file.rs  files of /sys
+//! host.rs        CPUs, version, rights        probe.rs  odd questions
+//! error.rs       what the kernel answered
+//! ```
+//!
+//! The only crate of purebpf with `unsafe`: slices and borrowed fds go in, owned fds and plain values
+//! come out, every fd is close-on-exec and above 2. Nothing here knows what a program or map is for.
+
+mod attach;
+mod attr;
+mod call;
+mod epoll;
+mod error;
+pub mod fs;
+pub mod host;
+mod info;
+mod kernel_file;
+mod link_info;
+mod map;
+mod mapping;
+mod object;
+pub mod perf;
+pub mod probe;
+mod prog;
+
+pub use attach::{
+    AttachPoint, IterTarget, LinkCreate, LinkOptions, ProgAttach, QueryEntry, QueryMore,
+    QueryOutcome, Relative, iter_create, link_create, link_detach, link_update, prog_attach,
+    prog_detach, prog_query, raw_tracepoint_open,
+};
+pub use call::{duplicate, raise, retire};
+pub use epoll::Epoll;
+pub use error::{CallError, ENOTSUPP};
+pub use info::{
+    BtfInfo, MapInfo, ProgInfo, btf_data, btf_info, kind_of, map_info, prog_info,
+    prog_instructions, prog_map_ids,
+};
+pub use kernel_file::{KernelFile, map_kernel_file};
+pub use link_info::{LinkDetails, LinkInfo, link_info};
+pub use map::{
+    BatchCursor, BatchOutcome, ELEMENT_ALL_CPUS, ELEMENT_CPU, MapCreate, MapFd, MapShape,
+    is_per_cpu,
+};
+pub use mapping::{MapRequest, Mapping, Word};
+pub use nix::errno::Errno;
+pub use object::{
+    ObjectKind, btf_load, enable_stats, fd_by_id, next_id, obj_get, obj_pin, token_create,
+};
+pub use prog::{
+    Log, ProgLoad, Records, TestRun, TestRunOutcome, prog_assoc_struct_ops, prog_bind_map,
+    prog_load, prog_stream_read, prog_test_run,
+};

@@ -1,0 +1,198 @@
+//! Binaries of the host: where they are, and where in them a function is.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use purebpf_elf::host::Executable;
+use purebpf_syscall::fs::is_accessible;
+
+use super::archive;
+use crate::Error;
+
+/// The path of a binary given by name: what has a `/` is a path already, a library (`.so`) is looked
+/// for in `$LD_LIBRARY_PATH` and where libraries are, all else in `$PATH`.
+///
+/// # Errors
+/// [`Error::NotFound`].
+#[doc(alias = "resolve_full_path")]
+pub fn resolve_binary(name: &str) -> Result<PathBuf, Error> {
+    if name.contains('/') {
+        return Ok(name.into());
+    }
+    let library = name.ends_with(".so") || name.contains(".so.");
+    let (variable, usual): (_, &[&str]) = if library {
+        ("LD_LIBRARY_PATH", &["/usr/lib64", "/usr/lib", LIBRARIES])
+    } else {
+        ("PATH", &["/usr/bin", "/usr/sbin"])
+    };
+    let given = std::env::var_os(variable).unwrap_or_default();
+    let place = directories(&given, usual);
+    let found = place.iter().map(|directory| directory.join(name));
+    found
+        .into_iter()
+        .find(|path| is_accessible(path, !library))
+        .ok_or_else(|| {
+            let place = std::env::join_paths(&place).unwrap_or_else(|_| given.clone());
+            Error::NotFound {
+                what: "binary",
+                name: name.into(),
+                place: place.into(),
+            }
+        })
+}
+
+fn directories(given: &OsString, usual: &[&str]) -> Vec<PathBuf> {
+    std::env::split_paths(given)
+        .chain(usual.iter().map(PathBuf::from))
+        .filter(|directory| !directory.as_os_str().is_empty())
+        .collect()
+}
+
+/// Where distributions like Debian have the libraries of this machine.
+const LIBRARIES: &str = if cfg!(target_arch = "x86_64") {
+    "/lib/x86_64-linux-gnu"
+} else if cfg!(target_arch = "x86") {
+    "/lib/i386-linux-gnu"
+} else if cfg!(target_arch = "s390x") {
+    "/lib/s390x-linux-gnu"
+} else if cfg!(all(target_arch = "arm", target_abi = "eabihf")) {
+    "/lib/arm-linux-gnueabihf"
+} else if cfg!(target_arch = "arm") {
+    "/lib/arm-linux-gnueabi"
+} else if cfg!(target_arch = "aarch64") {
+    "/lib/aarch64-linux-gnu"
+} else if cfg!(all(target_arch = "mips64", target_endian = "little")) {
+    "/lib/mips64el-linux-gnuabi64"
+} else if cfg!(all(target_arch = "mips", target_endian = "little")) {
+    "/lib/mipsel-linux-gnu"
+} else if cfg!(all(target_arch = "powerpc64", target_endian = "little")) {
+    "/lib/powerpc64le-linux-gnu"
+} else if cfg!(target_arch = "sparc64") {
+    "/lib/sparc64-linux-gnu"
+} else if cfg!(target_arch = "riscv64") {
+    "/lib/riscv64-linux-gnu"
+} else {
+    ""
+};
+
+/// A binary that is there: a file, or a part of an archive.
+#[derive(Clone, Debug)]
+pub(super) struct Binary {
+    /// The file that a probe is set on.
+    pub(super) path: PathBuf,
+    member: Option<archive::Member>,
+}
+
+impl Binary {
+    /// Finds a binary by path, by name, or as `ARCHIVE!/MEMBER`.
+    pub(super) fn find(name: &str) -> Result<Self, Error> {
+        match archive::split(name) {
+            Some((path, member)) => {
+                let path = PathBuf::from(path);
+                let member = Some(archive::find(&path, member)?);
+                Ok(Self { path, member })
+            }
+            None => Ok(Self {
+                path: resolve_binary(name)?,
+                member: None,
+            }),
+        }
+    }
+
+    /// Where the binary begins in the file, bytes.
+    pub(super) fn start(&self) -> u64 {
+        self.member.map_or(0, |member| member.offset)
+    }
+
+    fn read(&self) -> Result<Executable, Error> {
+        let bytes = match self.member {
+            Some(member) => archive::read(&self.path, member)?,
+            None => std::fs::read(&self.path).map_err(Error::file("read binary", &self.path))?,
+        };
+        Executable::parse(bytes).map_err(|source| self.broken(source))
+    }
+
+    fn broken(&self, source: purebpf_elf::host::HostError) -> Error {
+        Error::Binary {
+            path: self.path.clone(),
+            source,
+        }
+    }
+
+    fn missing(&self, what: &'static str, name: &str) -> Error {
+        Error::NotFound {
+            what,
+            name: name.into(),
+            place: self.path.clone(),
+        }
+    }
+
+    /// Where in the file a function is, bytes.
+    pub(super) fn symbol(&self, name: &str) -> Result<u64, Error> {
+        let offset = self
+            .read()?
+            .symbol_offset(name)
+            .map_err(|source| self.broken(source))?;
+        let offset = offset.ok_or_else(|| self.missing("symbol", name))?;
+        Ok(self.start().saturating_add(offset))
+    }
+
+    /// Where many functions are.
+    pub(super) fn symbols(&self, names: &[&str]) -> Result<Vec<u64>, Error> {
+        let offsets = self
+            .read()?
+            .symbol_offsets(names)
+            .map_err(|source| self.broken(source))?;
+        let found = names.iter().zip(offsets).map(|(name, offset)| {
+            let offset = offset.ok_or_else(|| self.missing("symbol", name))?;
+            Ok(self.start().saturating_add(offset))
+        });
+        found.collect()
+    }
+
+    /// Where all functions are whose name `accepts`, which is for `pattern`.
+    pub(super) fn matching(
+        &self,
+        pattern: &str,
+        accepts: impl Fn(&str) -> bool,
+    ) -> Result<Vec<u64>, Error> {
+        let offsets = self
+            .read()?
+            .matching_offsets(accepts)
+            .map_err(|source| self.broken(source))?;
+        if offsets.is_empty() {
+            return Err(self.missing("symbol like", pattern));
+        }
+        Ok(offsets
+            .into_iter()
+            .map(|offset| self.start().saturating_add(offset))
+            .collect())
+    }
+}
+
+/// The last part of a path, for names.
+pub(super) fn label(path: &Path) -> String {
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn binary_is_looked_for_by_kind() {
+        assert_eq!(resolve_binary("./x.so").unwrap(), Path::new("./x.so"));
+        assert!(resolve_binary("sh").unwrap().ends_with("sh"));
+        let error = resolve_binary("no-such-binary-anywhere").unwrap_err();
+        assert!(error.to_string().contains("/usr/sbin"), "{error}");
+    }
+
+    #[test]
+    fn empty_parts_of_a_list_are_no_directories() {
+        let found = directories(&"/a::/b".into(), &["/c", ""]);
+        assert_eq!(found, ["/a", "/b", "/c"].map(PathBuf::from));
+    }
+}

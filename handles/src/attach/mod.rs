@@ -1,0 +1,71 @@
+//! What a program can be attached to: a small struct for each mechanism.
+//!
+//! ```text
+//! tracepoint.rs  raw_tracepoint.rs  trace.rs          tracing by a name known to the kernel
+//! kprobe.rs      uprobe.rs          perf_event.rs     tracing through a perf event (perf.rs)
+//! kprobe_multi.rs  uprobe_multi.rs                    many places at once
+//! xdp.rs  tcx.rs  cgroup.rs  netfilter.rs  netns.rs   the network
+//! iter.rs                                             iterators
+//! section.rs  glob.rs  binary.rs  archive.rs          section names, patterns, files of the host
+//! ```
+
+mod archive;
+mod binary;
+mod cgroup;
+mod create;
+mod glob;
+mod iter;
+mod kprobe;
+mod kprobe_multi;
+mod netfilter;
+mod netns;
+mod perf;
+mod perf_event;
+mod raw_tracepoint;
+mod section;
+mod tcx;
+mod trace;
+mod tracepoint;
+mod uprobe;
+mod uprobe_multi;
+mod xdp;
+
+use crate::{Error, Link, Program};
+
+pub use binary::resolve_binary;
+pub use cgroup::Cgroup;
+pub use iter::Iter;
+pub use kprobe::Kprobe;
+pub use kprobe_multi::KprobeMulti;
+pub use netfilter::Netfilter;
+pub use netns::Netns;
+pub use perf::ProbeMode;
+pub use perf_event::PerfEvent;
+pub use raw_tracepoint::RawTracepoint;
+pub use tcx::{Netkit, Place, Tcx};
+pub use trace::Trace;
+pub use tracepoint::Tracepoint;
+pub use uprobe::Uprobe;
+pub use uprobe_multi::UprobeMulti;
+pub use xdp::Xdp;
+
+/// Something that a program can be attached to, see [`Program::attach`].
+pub trait Target {
+    /// Attaches the program.
+    ///
+    /// # Errors
+    /// A target that is not there, a program of another type, a kernel without the mechanism.
+    fn attach(&self, program: &Program) -> Result<Link, Error>;
+}
+
+impl<T: Target + ?Sized> Target for &T {
+    fn attach(&self, program: &Program) -> Result<Link, Error> {
+        (**self).attach(program)
+    }
+}
+
+impl<T: Target + ?Sized> Target for Box<T> {
+    fn attach(&self, program: &Program) -> Result<Link, Error> {
+        (**self).attach(program)
+    }
+}

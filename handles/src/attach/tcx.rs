@@ -1,0 +1,200 @@
+//! tcx and netkit: packets in and out of a network device, several programs in a row.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use purebpf_insn::AttachType;
+use purebpf_syscall::{AttachPoint, LinkOptions, Relative, duplicate, host};
+
+use super::create::{NewLink, attach_type};
+use crate::{Error, Link, LinkId, Program, ProgramId};
+
+/// Where a program goes among others at the same attach point; the end, if nothing is said.
+#[doc(alias = "bpf_tcx_opts")]
+#[derive(Clone, Debug, Default)]
+pub struct Place {
+    flags: u32,
+    relative: Neighbour,
+    expected_revision: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+enum Neighbour {
+    #[default]
+    None,
+    Fd(Arc<OwnedFd>),
+    Id(u32),
+}
+
+/// `BPF_F_BEFORE`
+const BEFORE: u32 = 1 << 3;
+/// `BPF_F_AFTER`
+const AFTER: u32 = 1 << 4;
+/// `BPF_F_LINK`: the neighbour is a link.
+const LINK: u32 = 1 << 13;
+
+impl Place {
+    /// Before all others.
+    #[must_use]
+    pub fn first() -> Self {
+        Self {
+            flags: BEFORE,
+            ..Self::default()
+        }
+    }
+
+    /// After all others.
+    #[must_use]
+    pub fn last() -> Self {
+        Self {
+            flags: AFTER,
+            ..Self::default()
+        }
+    }
+
+    /// Right before the program with this id.
+    #[must_use]
+    pub fn before(id: ProgramId) -> Self {
+        Self {
+            flags: BEFORE,
+            relative: Neighbour::Id(id.0),
+            ..Self::default()
+        }
+    }
+
+    /// Right after the program with this id.
+    #[must_use]
+    pub fn after(id: ProgramId) -> Self {
+        Self {
+            flags: AFTER,
+            relative: Neighbour::Id(id.0),
+            ..Self::default()
+        }
+    }
+
+    /// Right before the link with this id.
+    #[must_use]
+    pub fn before_link(id: LinkId) -> Self {
+        Self {
+            flags: BEFORE | LINK,
+            relative: Neighbour::Id(id.0),
+            ..Self::default()
+        }
+    }
+
+    /// Right after the link with this id.
+    #[must_use]
+    pub fn after_link(id: LinkId) -> Self {
+        Self {
+            flags: AFTER | LINK,
+            relative: Neighbour::Id(id.0),
+            ..Self::default()
+        }
+    }
+
+    /// Next to this program or link (before or after it, as `self` says), which takes no rights that
+    /// ids would take.
+    ///
+    /// # Errors
+    /// The process may have no more fds.
+    pub fn next_to(self, neighbour: &impl AsFd) -> Result<Self, Error> {
+        let fd = duplicate(neighbour.as_fd()).map_err(Error::call("neighbour", "hold it"))?;
+        Ok(Self {
+            relative: Neighbour::Fd(Arc::new(fd)),
+            ..self
+        })
+    }
+
+    /// Only if the attach point is at this revision.
+    #[must_use]
+    pub const fn expected_revision(mut self, revision: u64) -> Self {
+        self.expected_revision = revision;
+        self
+    }
+
+    pub(super) const fn flags(&self) -> u32 {
+        self.flags
+    }
+
+    pub(super) fn options(&self) -> LinkOptions<'_> {
+        let relative = match &self.relative {
+            Neighbour::None => Relative::None,
+            Neighbour::Fd(fd) => Relative::Fd(fd.as_fd()),
+            Neighbour::Id(id) => Relative::Id(*id),
+        };
+        LinkOptions::Relative {
+            relative,
+            expected_revision: self.expected_revision,
+        }
+    }
+}
+
+macro_rules! device_point {
+    ($(#[$doc:meta])* $name:ident, $since:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug)]
+        pub struct $name {
+            ifindex: u32,
+            attach_type: Option<AttachType>,
+            place: Place,
+        }
+
+        impl $name {
+            /// The device with this index, in the direction that the program was loaded for.
+            #[must_use]
+            pub fn new(ifindex: u32) -> Self {
+                Self { ifindex, attach_type: None, place: Place::default() }
+            }
+
+            /// The device of this name, in the network name space of this thread.
+            ///
+            /// # Errors
+            /// `ENODEV` without such a device.
+            pub fn by_name(name: &str) -> Result<Self, Error> {
+                let object = format_args!("device `{name}`");
+                host::ifindex(name).map(Self::new).map_err(Error::call(object, "find it"))
+            }
+
+            /// Another direction.
+            #[must_use]
+            pub const fn attach_type(mut self, attach_type: AttachType) -> Self {
+                self.attach_type = Some(attach_type);
+                self
+            }
+
+            /// The place among other programs.
+            #[must_use]
+            pub fn place(self, place: Place) -> Self {
+                Self { place, ..self }
+            }
+        }
+
+        impl super::Target for $name {
+            fn attach(&self, program: &Program) -> Result<Link, Error> {
+                if self.ifindex == 0 {
+                    return Err(Error::invalid(program, "no network device has index 0"));
+                }
+                NewLink {
+                    target: AttachPoint::Ifindex(self.ifindex),
+                    attach_type: attach_type(program, self.attach_type)?,
+                    flags: self.place.flags(),
+                    options: self.place.options(),
+                    since: $since,
+                }
+                .create(program)
+            }
+        }
+    };
+}
+
+device_point! {
+    /// Traffic control of a network device (6.6), for programs of type `sched_cls`.
+    #[doc(alias = "bpf_program__attach_tcx")]
+    Tcx, ((6, 6, 0), "tcx link (6.6)")
+}
+
+device_point! {
+    /// One end of a netkit device (6.7), for programs of type `sched_cls`.
+    #[doc(alias = "bpf_program__attach_netkit")]
+    Netkit, ((6, 7, 0), "netkit link (6.7)")
+}

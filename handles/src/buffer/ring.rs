@@ -1,0 +1,314 @@
+//! Ring buffers: records from programs, read in place.
+
+use std::fmt;
+use std::ops::Deref;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use purebpf_insn::{MapFlags, MapType};
+use purebpf_syscall::{Epoll, MapRequest, Mapping, host::page_size};
+
+use super::pages::{Corrupt, HEADER, Pages, Place};
+use crate::error::boxed;
+use crate::{Error, Map};
+
+/// A reader of one or more ring buffers (5.8).
+///
+/// It pulls: [`Self::next`] gives what is there and never waits; [`Self::wait`] waits. For a runtime
+/// of one's own, [`AsFd`] is an fd that can be read (`EPOLLIN`) as long as there are records.
+///
+/// A ring buffer has one position for all readers, so it should have one reader.
+#[doc(alias = "ring_buffer")]
+#[doc(alias = "BPF_MAP_TYPE_RINGBUF")]
+pub struct RingBuffer {
+    rings: Vec<Ring>,
+    epoll: Epoll,
+    /// The ring to look at first; it goes round, so that a busy one does not keep others waiting.
+    turn: usize,
+}
+
+struct Ring {
+    map: Map,
+    pages: Pages,
+}
+
+/// A record, in the memory where the program wrote it. Dropping it gives the memory back.
+pub struct Record<'a> {
+    ring: &'a Ring,
+    index: usize,
+    data: &'a [u8],
+    after: usize,
+}
+
+impl RingBuffer {
+    /// A reader of this map.
+    ///
+    /// # Errors
+    /// A map of another type, one that overwrites old records, and what the kernel says.
+    #[doc(alias = "ring_buffer__new")]
+    pub fn new(map: &Map) -> Result<Self, Error> {
+        let epoll = Epoll::new().map_err(Error::call(map, "wait for it"))?;
+        let mut reader = Self {
+            rings: Vec::new(),
+            epoll,
+            turn: 0,
+        };
+        reader.add(map)?;
+        Ok(reader)
+    }
+
+    /// Reads this map too; returns its number, which its records have.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; the same map twice.
+    #[doc(alias = "ring_buffer__add")]
+    pub fn add(&mut self, map: &Map) -> Result<usize, Error> {
+        let ring = Ring::new(map)?;
+        let index = self.rings.len();
+        self.epoll
+            .add(map.as_fd(), index as u64)
+            .map_err(Error::call(map, "wait for it"))?;
+        self.rings.push(ring);
+        Ok(index)
+    }
+
+    /// The next record, if there is one that is complete. Within a map, records come in the order in
+    /// which programs reserved them; several maps take turns.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`]: the pages hold what the kernel does not write, because somebody else
+    /// writes there. The reader stays where it is.
+    // No iterator could lend out what its next step takes back.
+    #[expect(clippy::should_implement_trait, reason = "a record borrows the reader")]
+    pub fn next(&mut self) -> Result<Option<Record<'_>>, Error> {
+        let count = self.rings.len();
+        for step in 0..count {
+            let index = (self.turn + step) % count;
+            let Some(ring) = self.rings.get(index) else {
+                continue;
+            };
+            if let Some(place) = ring.find()? {
+                self.turn = (index + 1) % count;
+                return self.record(index, place);
+            }
+        }
+        Ok(None)
+    }
+
+    fn record(&self, index: usize, place: Place) -> Result<Option<Record<'_>>, Error> {
+        let Some(ring) = self.rings.get(index) else {
+            return Ok(None);
+        };
+        let data = ring
+            .pages
+            .data(place)
+            .map_err(|corrupt| ring.error(corrupt))?;
+        Ok(Some(Record {
+            ring,
+            index,
+            data,
+            after: place.after,
+        }))
+    }
+
+    /// Waits until there is something to read, for `timeout` at most; whether there is. A record
+    /// that a program still writes counts, so [`Self::next`] may find none.
+    ///
+    /// # Errors
+    /// `EINTR` when a signal came, and what else the kernel says.
+    pub fn wait(&self, timeout: Option<Duration>) -> Result<bool, Error> {
+        let ready = self
+            .epoll
+            .wait(timeout)
+            .map_err(Error::call("ring buffer", "wait for it"))?;
+        Ok(!ready.is_empty())
+    }
+
+    /// Calls `handle` with each record that is there, and returns how many these were. It ends even
+    /// if programs are faster than `handle`, with at most as many records as the buffers can hold.
+    ///
+    /// # Errors
+    /// As [`Self::next`].
+    #[doc(alias = "ring_buffer__consume")]
+    pub fn consume(&mut self, mut handle: impl FnMut(&Record<'_>)) -> Result<usize, Error> {
+        let room = self
+            .rings
+            .iter()
+            .fold(0_usize, |sum, ring| sum.saturating_add(ring.pages.size));
+        let mut count = 0;
+        while count < room / HEADER {
+            let Some(record) = self.next()? else { break };
+            handle(&record);
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// Waits as [`Self::wait`] does, then consumes as [`Self::consume`] does.
+    ///
+    /// # Errors
+    /// As both of them.
+    #[doc(alias = "ring_buffer__poll")]
+    pub fn poll(
+        &mut self,
+        timeout: Option<Duration>,
+        handle: impl FnMut(&Record<'_>),
+    ) -> Result<usize, Error> {
+        if self.wait(timeout)? {
+            self.consume(handle)
+        } else {
+            Ok(0)
+        }
+    }
+
+    /// Bytes in the buffer of map `index` that are not read yet, with headers, records that are not
+    /// finished and ones that are discarded; `None` if there is no such map.
+    #[doc(alias = "ring__avail_data_size")]
+    #[must_use]
+    pub fn available(&self, index: usize) -> Option<usize> {
+        let pages = &self.rings.get(index)?.pages;
+        Some(
+            pages
+                .producer_position()
+                .wrapping_sub(pages.consumer_position()),
+        )
+    }
+
+    /// The maps that are read, by number.
+    pub fn maps(&self) -> impl Iterator<Item = &Map> {
+        self.rings.iter().map(|ring| &ring.map)
+    }
+}
+
+impl Ring {
+    fn new(map: &Map) -> Result<Self, Error> {
+        if map.map_type() != MapType::RINGBUF {
+            return Err(Error::mismatch(
+                map,
+                "its type",
+                map.map_type(),
+                MapType::RINGBUF,
+            ));
+        }
+        if map.flags().contains(MapFlags::RB_OVERWRITE) {
+            return Err(Error::unsupported(
+                map,
+                "reader of a ring buffer that overwrites",
+            ));
+        }
+        let failed = |error| Error::call(map, "map its memory")(error);
+        let page = page_size().map_err(failed)?;
+        let size = map.max_entries() as usize;
+        let len = size.checked_mul(2).and_then(|len| len.checked_add(page));
+        let (true, Some(len)) = (size.is_power_of_two(), len) else {
+            return Err(Error::mismatch(
+                map,
+                "its size",
+                size,
+                "a power of two that fits in memory",
+            ));
+        };
+        let fd = Some(map.as_fd());
+        let consumer = MapRequest {
+            fd,
+            offset: 0,
+            len: page,
+            writable: true,
+            address: 0,
+        };
+        let producer = MapRequest {
+            fd,
+            offset: page as u64,
+            len,
+            writable: false,
+            address: 0,
+        };
+        let pages = Pages {
+            consumer: Mapping::new(&consumer).map_err(failed)?,
+            producer: Mapping::new(&producer).map_err(failed)?,
+            page,
+            size,
+        };
+        Ok(Self {
+            map: map.clone(),
+            pages,
+        })
+    }
+
+    fn find(&self) -> Result<Option<Place>, Error> {
+        self.pages.find().map_err(|corrupt| self.error(corrupt))
+    }
+
+    fn error(&self, corrupt: Corrupt) -> Error {
+        let Corrupt { position, what } = corrupt;
+        Error::Corrupt {
+            object: boxed(&self.map),
+            position: position as u64,
+            what,
+        }
+    }
+}
+
+impl Record<'_> {
+    /// The number of the map that it is from, as [`RingBuffer::add`] gave it; the first has 0.
+    #[must_use]
+    pub const fn map_index(&self) -> usize {
+        self.index
+    }
+
+    /// The map that it is from.
+    #[must_use]
+    pub const fn map(&self) -> &Map {
+        &self.ring.map
+    }
+}
+
+impl Deref for Record<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.data
+    }
+}
+
+impl AsRef<[u8]> for Record<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self.data
+    }
+}
+
+impl Drop for Record<'_> {
+    fn drop(&mut self) {
+        self.ring.pages.release(self.after);
+    }
+}
+
+impl AsFd for RingBuffer {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
+    }
+}
+
+impl fmt::Debug for RingBuffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RingBuffer")
+            .field(
+                "maps",
+                &self
+                    .rings
+                    .iter()
+                    .map(|ring| ring.map.name())
+                    .collect::<Vec<_>>(),
+            )
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Record<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("map", &self.ring.map.name())
+            .field("data", &self.data)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,316 @@
+//! The handle of a link.
+
+use std::fmt;
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use purebpf_syscall::perf::perf_event_disable;
+use purebpf_syscall::{
+    Errno, LinkInfo, ObjectKind, fd_by_id, iter_create, link_detach, link_info, link_update,
+    obj_get, raise, retire,
+};
+
+use super::LegacyProbe;
+use crate::id::{expect_kind, open_all};
+use crate::pin::{Pin, Pinnable};
+use crate::{Error, LinkId, Map, Program};
+
+/// A program that is attached: a clone is the same link, and dropping the last one detaches, unless
+/// it is pinned.
+///
+/// A link holds all that its attachment needs (perf event, probe in tracefs, program), so it does not
+/// matter what else is dropped, or in which order.
+#[doc(alias = "bpf_link")]
+#[must_use = "dropping the last clone detaches"]
+#[derive(Clone)]
+pub struct Link(Arc<Shared>);
+
+// The fields go in this order: the link first, then the event that it is on, then the probe.
+struct Shared {
+    fd: OwnedFd,
+    event: Event,
+    probe: Mutex<Option<LegacyProbe>>,
+    program: Option<Program>,
+    detached: Mutex<bool>,
+    pin: Pin,
+}
+
+/// The perf event of a link.
+pub(crate) enum Event {
+    /// It has none.
+    None,
+    /// It is under the link, with an fd of its own.
+    Under(OwnedFd),
+    /// It is the "link" itself: before 5.15, events got their program by ioctl.
+    Itself,
+}
+
+/// Links that are to stay until the process ends.
+static KEPT: Mutex<Vec<Link>> = Mutex::new(Vec::new());
+
+impl Link {
+    /// A link by its fd, which is of `program`.
+    pub(crate) fn new(fd: OwnedFd, program: &Program) -> Self {
+        Self::with_event(fd, Event::None, None, Some(program.clone()))
+    }
+
+    pub(crate) fn with_event(
+        fd: OwnedFd,
+        event: Event,
+        probe: Option<LegacyProbe>,
+        program: Option<Program>,
+    ) -> Self {
+        Self(Arc::new(Shared {
+            fd,
+            event,
+            probe: Mutex::new(probe),
+            program,
+            detached: Mutex::new(false),
+            pin: Pin::default(),
+        }))
+    }
+
+    /// Opens the link with this id (5.8, `CAP_SYS_ADMIN`).
+    ///
+    /// # Errors
+    /// `ENOENT` if it has gone, and what the kernel says.
+    #[doc(alias = "bpf_link_get_fd_by_id")]
+    pub fn from_id(id: LinkId) -> Result<Self, Error> {
+        let object = format_args!("link {id}");
+        let fd = fd_by_id(ObjectKind::Link, id.0, 0).map_err(Error::call(object, "open it"))?;
+        Self::take(fd, Pin::default(), &object)
+    }
+
+    /// Opens the link that is pinned at `path`.
+    ///
+    /// # Errors
+    /// `ENOENT` without such a path, something else that is pinned there, and what the kernel says.
+    #[doc(alias = "bpf_link__open")]
+    pub fn from_pin(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let object = format_args!("link at {}", path.display());
+        let fd = obj_get(path, 0).map_err(Error::call(object, "open it"))?;
+        Self::take(fd, Pin::at(path), &object)
+    }
+
+    /// Takes over an fd of a link.
+    ///
+    /// # Errors
+    /// An fd of something else.
+    pub fn from_fd(fd: OwnedFd) -> Result<Self, Error> {
+        Self::take(fd, Pin::default(), &"link by fd")
+    }
+
+    fn take(fd: OwnedFd, pin: Pin, object: &dyn fmt::Display) -> Result<Self, Error> {
+        expect_kind(object, fd.as_fd(), ObjectKind::Link)?;
+        Ok(Self(Arc::new(Shared {
+            fd: raise(fd).map_err(Error::call(object, "move its fd"))?,
+            event: Event::None,
+            probe: Mutex::new(None),
+            program: None,
+            detached: Mutex::new(false),
+            pin,
+        })))
+    }
+
+    /// Opens every link there is, by ascending id; an error is the last item.
+    pub fn all() -> impl Iterator<Item = Result<Self, Error>> + Send + use<> {
+        open_all(LinkId::all(), Self::from_id)
+    }
+
+    /// What the kernel tells of it (5.8): type, id, program, and what it is attached to.
+    ///
+    /// # Errors
+    /// A perf event or raw tracepoint of an older kernel is no link in the kernel's sense (`EINVAL`).
+    #[doc(alias = "bpf_link_get_info_by_fd")]
+    pub fn info(&self) -> Result<LinkInfo, Error> {
+        link_info(self.as_fd()).map_err(Error::call(self, "ask what it is"))
+    }
+
+    /// Id.
+    ///
+    /// # Errors
+    /// As [`Self::info`].
+    pub fn id(&self) -> Result<LinkId, Error> {
+        Ok(LinkId(self.info()?.id))
+    }
+
+    /// The program that was attached; `None` for a link that was opened.
+    #[must_use]
+    pub fn program(&self) -> Option<&Program> {
+        self.0.program.as_ref()
+    }
+
+    /// Detaches now, for all clones; once more does nothing.
+    ///
+    /// Where the kernel can, even a pinned link is detached (`BPF_LINK_DETACH`, 5.9: cgroup, XDP,
+    /// tcx, netkit, network name space, struct_ops); a perf event is stopped. Any other link is
+    /// detached by being closed, and [`AsFd`] then gives an fd of nothing.
+    ///
+    /// # Errors
+    /// A pinned link that is detached only by being closed: [`Self::unpin`] it first; and what the
+    /// kernel says.
+    #[doc(alias = "bpf_link__detach")]
+    #[doc(alias = "bpf_link__destroy")]
+    pub fn detach(&self) -> Result<(), Error> {
+        let shared = &*self.0;
+        let mut detached = shared
+            .detached
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if *detached {
+            return Ok(());
+        }
+        let failed = |error| Error::call(self, "detach it")(error);
+        match &shared.event {
+            Event::Under(event) => {
+                perf_event_disable(event.as_fd()).map_err(failed)?;
+                retire(&shared.fd).map_err(failed)?;
+                retire(event).map_err(failed)?;
+            }
+            Event::Itself => {
+                perf_event_disable(self.as_fd()).map_err(failed)?;
+                retire(&shared.fd).map_err(failed)?;
+            }
+            Event::None => match link_detach(self.as_fd()) {
+                Ok(()) => {}
+                // EINVAL is of kernels that do not know the command, and of what is no link there.
+                Err(error) if matches!(error.errno(), Errno::EOPNOTSUPP | Errno::EINVAL) => {
+                    if self.is_pinned()? {
+                        return Err(Error::invalid(
+                            self,
+                            "it is pinned, which keeps it attached",
+                        ));
+                    }
+                    retire(&shared.fd).map_err(failed)?;
+                }
+                Err(error) => return Err(failed(error)),
+            },
+        }
+        drop(
+            shared
+                .probe
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
+        *detached = true;
+        Ok(())
+    }
+
+    /// Keeps it attached until the process ends, even when all handles are dropped: one is held for
+    /// the rest of the process. [`Self::detach`] still works, and [`Self::pin`] outlives the process.
+    #[doc(alias = "bpf_link__disconnect")]
+    pub fn disconnect(&self) {
+        KEPT.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(self.clone());
+    }
+
+    /// Puts another program in the place of the one attached, in one step, for links of cgroup, XDP,
+    /// tcx, netkit, network name space, sockmap, iterators and others that the kernel can do that with.
+    ///
+    /// # Errors
+    /// A program of another type, a link of a type that cannot, and what the kernel says.
+    #[doc(alias = "bpf_link__update_program")]
+    pub fn update_program(&self, program: &Program) -> Result<(), Error> {
+        link_update(self.as_fd(), program.as_fd(), None)
+            .map_err(Error::call(self, "update its program"))
+    }
+
+    /// As [`Self::update_program`], but only if `old` is the program attached now.
+    ///
+    /// # Errors
+    /// `EPERM` if it is not, and as [`Self::update_program`].
+    pub fn replace_program(&self, program: &Program, old: &Program) -> Result<(), Error> {
+        link_update(self.as_fd(), program.as_fd(), Some(old.as_fd()))
+            .map_err(Error::call(self, "update its program"))
+    }
+
+    /// Puts another struct_ops map in the place of the one attached (6.4).
+    ///
+    /// # Errors
+    /// What the kernel says.
+    #[doc(alias = "bpf_link__update_map")]
+    pub fn update_map(&self, map: &Map) -> Result<(), Error> {
+        link_update(self.as_fd(), map.as_fd(), None).map_err(Error::call(self, "update its map"))
+    }
+
+    /// Begins a walk of an iterator: what its program writes can be read from the file (5.8).
+    ///
+    /// # Errors
+    /// A link of another type, and what the kernel says.
+    #[doc(alias = "bpf_iter_create")]
+    pub fn iterate(&self) -> Result<File, Error> {
+        let fd = iter_create(self.as_fd()).map_err(Error::call(self, "begin a walk"))?;
+        Ok(File::from(fd))
+    }
+
+    /// Pins it at `path`, in a bpffs, where it stays attached without this process; the directory is
+    /// made if only its last part is missing. Nothing happens if it is there already.
+    ///
+    /// # Errors
+    /// A path that is taken, that has a dot in its name or is not in a bpffs; a link that is pinned
+    /// elsewhere already, or that is no link in the kernel's sense (a perf event before 5.15).
+    #[doc(alias = "bpf_link__pin")]
+    pub fn pin(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        self.0.pin.pin(&self.pinnable(), path.as_ref())
+    }
+
+    /// Removes the path that it is pinned at.
+    ///
+    /// # Errors
+    /// It was not pinned, or opened, by this handle or a clone of it; or the file is gone.
+    #[doc(alias = "bpf_link__unpin")]
+    pub fn unpin(&self) -> Result<(), Error> {
+        self.0.pin.unpin(&self.pinnable())
+    }
+
+    /// Whether the file system has it at the path that it was pinned at or opened from.
+    ///
+    /// # Errors
+    /// The path cannot be looked at.
+    pub fn is_pinned(&self) -> Result<bool, Error> {
+        self.0.pin.is_pinned(&self.pinnable())
+    }
+
+    /// The path that it was pinned at or opened from, by this handle or a clone of it.
+    #[doc(alias = "bpf_link__pin_path")]
+    #[must_use]
+    pub fn pin_path(&self) -> Option<PathBuf> {
+        self.0.pin.path()
+    }
+
+    fn pinnable(&self) -> Pinnable<'_> {
+        Pinnable {
+            name: self,
+            kind: ObjectKind::Link,
+            fd: self.as_fd(),
+        }
+    }
+}
+
+impl AsFd for Link {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.fd.as_fd()
+    }
+}
+
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.program {
+            Some(program) => write!(f, "link of {program}"),
+            None => f.write_str("link"),
+        }
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link")
+            .field("program", &self.0.program)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,13 @@
+//! Links: programs that are attached.
+//!
+//! ```text
+//! handle.rs  the handle: open, pin, detach, what is known of it
+//! legacy.rs  probes made by name in tracefs, which have to be removed again
+//! ```
+
+mod handle;
+mod legacy;
+
+pub(crate) use handle::Event;
+pub use handle::Link;
+pub(crate) use legacy::{LegacyProbe, ProbeUnit};

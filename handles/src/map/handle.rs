@@ -1,0 +1,271 @@
+//! The handle of a map.
+
+use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use purebpf_insn::{MapFlags, MapType};
+use purebpf_syscall::{MapFd, MapInfo, MapShape, ObjectKind, fd_by_id, map_info, obj_get};
+
+use super::MapAttributes;
+use crate::id::{expect_kind, open_all};
+use crate::pin::{Pin, Pinnable};
+use crate::{Error, MapId};
+
+/// A map: a clone is the same map, and dropping the last one closes it.
+///
+/// The kernel keeps a map as long as anything refers to it: a handle, a program that uses it, a pin,
+/// another map that holds it. So a handle never outlives its map.
+#[doc(alias = "bpf_map")]
+#[derive(Clone)]
+pub struct Map {
+    shared: Arc<Shared>,
+    name: Arc<str>,
+}
+
+struct Shared {
+    fd: MapFd,
+    facts: MapInfo,
+    pin: Pin,
+}
+
+impl Map {
+    /// Creates a map (`BPF_MAP_CREATE`).
+    ///
+    /// # Errors
+    /// What the kernel says, which is mostly `EINVAL`, without a word about which attribute it is.
+    #[doc(alias = "bpf_map_create")]
+    pub fn create(attributes: &MapAttributes) -> Result<Self, Error> {
+        let name = &*attributes.name;
+        let fd = MapFd::create(&attributes.params())
+            .map_err(Error::call(format_args!("map `{name}`"), "create it"))?;
+        // Before 4.13 the kernel does not tell, and has no ids either.
+        let facts = map_info(fd.as_fd()).unwrap_or_else(|_| {
+            let mut facts = MapInfo::default();
+            facts.map_type = attributes.map_type;
+            facts.key_size = attributes.key_size;
+            facts.value_size = attributes.value_size;
+            facts.max_entries = attributes.max_entries;
+            facts.flags = attributes.flags;
+            facts
+        });
+        Ok(Self {
+            name: name.into(),
+            shared: Arc::new(Shared {
+                fd,
+                facts,
+                pin: Pin::default(),
+            }),
+        })
+    }
+
+    /// Opens the map with this id (4.13, `CAP_SYS_ADMIN`).
+    ///
+    /// # Errors
+    /// `ENOENT` if it has gone, and what the kernel says.
+    #[doc(alias = "bpf_map_get_fd_by_id")]
+    pub fn from_id(id: MapId) -> Result<Self, Error> {
+        let object = format_args!("map {id}");
+        let fd = fd_by_id(ObjectKind::Map, id.0, 0).map_err(Error::call(object, "open it"))?;
+        Self::take(fd, Pin::default(), &object)
+    }
+
+    /// Opens the map that is pinned at `path`.
+    ///
+    /// # Errors
+    /// `ENOENT` without such a path, something else that is pinned there, and what the kernel says.
+    #[doc(alias = "bpf_obj_get")]
+    pub fn from_pin(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let object = format_args!("map at {}", path.display());
+        let fd = obj_get(path, 0).map_err(Error::call(object, "open it"))?;
+        Self::take(fd, Pin::at(path), &object)
+    }
+
+    /// Takes over an fd of a map.
+    ///
+    /// # Errors
+    /// An fd of something else.
+    pub fn from_fd(fd: OwnedFd) -> Result<Self, Error> {
+        Self::take(fd, Pin::default(), &"map by fd")
+    }
+
+    fn take(fd: OwnedFd, pin: Pin, object: &dyn fmt::Display) -> Result<Self, Error> {
+        expect_kind(object, fd.as_fd(), ObjectKind::Map)?;
+        let asked = "ask what it is";
+        let fd = MapFd::from_fd(fd).map_err(Error::call(object, asked))?;
+        let facts = map_info(fd.as_fd()).map_err(Error::call(object, asked))?;
+        Ok(Self {
+            name: facts.name.as_str().into(),
+            shared: Arc::new(Shared { fd, facts, pin }),
+        })
+    }
+
+    /// Opens every map there is, by ascending id; an error is the last item.
+    pub fn all() -> impl Iterator<Item = Result<Self, Error>> + Send + use<> {
+        open_all(MapId::all(), Self::from_id)
+    }
+
+    /// This map under another name. The kernel keeps 15 bytes of a name; whoever knows the whole one
+    /// can say so. Other handles keep theirs.
+    #[must_use]
+    pub fn with_name(self, name: &str) -> Self {
+        Self {
+            name: name.into(),
+            ..self
+        }
+    }
+
+    /// The name: the one it was created with or given, or the kernel's 15 bytes of it.
+    #[doc(alias = "bpf_map__name")]
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Id; 0 before Linux 4.13.
+    #[must_use]
+    pub fn id(&self) -> MapId {
+        MapId(self.shared.facts.id)
+    }
+
+    /// Type.
+    #[doc(alias = "bpf_map__type")]
+    #[must_use]
+    pub fn map_type(&self) -> MapType {
+        self.shared.facts.map_type
+    }
+
+    /// Bytes of a key.
+    #[doc(alias = "bpf_map__key_size")]
+    #[must_use]
+    pub fn key_size(&self) -> u32 {
+        self.shared.facts.key_size
+    }
+
+    /// Bytes of a value, for one CPU.
+    #[doc(alias = "bpf_map__value_size")]
+    #[must_use]
+    pub fn value_size(&self) -> u32 {
+        self.shared.facts.value_size
+    }
+
+    /// Most elements; bytes of data for a ring buffer.
+    #[doc(alias = "bpf_map__max_entries")]
+    #[must_use]
+    pub fn max_entries(&self) -> u32 {
+        self.shared.facts.max_entries
+    }
+
+    /// Flags.
+    #[doc(alias = "bpf_map__map_flags")]
+    #[must_use]
+    pub fn flags(&self) -> MapFlags {
+        self.shared.facts.flags
+    }
+
+    /// The number whose meaning depends on the type; 0 before Linux 5.16.
+    #[doc(alias = "bpf_map__map_extra")]
+    #[must_use]
+    pub fn map_extra(&self) -> u64 {
+        self.shared.facts.map_extra
+    }
+
+    /// All that the kernel tells of it now.
+    ///
+    /// # Errors
+    /// The kernel is older than 4.13.
+    #[doc(alias = "bpf_map_get_info_by_fd")]
+    pub fn info(&self) -> Result<MapInfo, Error> {
+        map_info(self.as_fd()).map_err(Error::call(self, "ask what it is"))
+    }
+
+    /// Ends all writing from user space; programs can go on (5.2).
+    ///
+    /// # Errors
+    /// `EBUSY` while it is mapped for writing, or if it is frozen already.
+    #[doc(alias = "bpf_map_freeze")]
+    pub fn freeze(&self) -> Result<(), Error> {
+        self.kernel()
+            .freeze()
+            .map_err(Error::call(self, "freeze it"))
+    }
+
+    /// Pins it at `path`, in a bpffs; the directory is made if only its last part is missing.
+    /// Nothing happens if it is there already.
+    ///
+    /// # Errors
+    /// A path that is taken, that has a dot in its name or is not in a bpffs; a map that is pinned
+    /// elsewhere already.
+    #[doc(alias = "bpf_map__pin")]
+    pub fn pin(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        self.shared.pin.pin(&self.pinnable(), path.as_ref())
+    }
+
+    /// Removes the path that it is pinned at.
+    ///
+    /// # Errors
+    /// It was not pinned, or opened, by this handle or a clone of it; or the file is gone.
+    #[doc(alias = "bpf_map__unpin")]
+    pub fn unpin(&self) -> Result<(), Error> {
+        self.shared.pin.unpin(&self.pinnable())
+    }
+
+    /// Whether the file system has it at the path that it was pinned at or opened from.
+    ///
+    /// # Errors
+    /// The path cannot be looked at.
+    #[doc(alias = "bpf_map__is_pinned")]
+    pub fn is_pinned(&self) -> Result<bool, Error> {
+        self.shared.pin.is_pinned(&self.pinnable())
+    }
+
+    /// The path that it was pinned at or opened from, by this handle or a clone of it.
+    #[doc(alias = "bpf_map__pin_path")]
+    #[must_use]
+    pub fn pin_path(&self) -> Option<PathBuf> {
+        self.shared.pin.path()
+    }
+
+    fn pinnable(&self) -> Pinnable<'_> {
+        Pinnable {
+            name: self,
+            kind: ObjectKind::Map,
+            fd: self.as_fd(),
+        }
+    }
+
+    pub(crate) fn kernel(&self) -> &MapFd {
+        &self.shared.fd
+    }
+
+    pub(crate) fn shape(&self) -> MapShape {
+        self.kernel().shape()
+    }
+}
+
+impl AsFd for Map {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.shared.fd.as_fd()
+    }
+}
+
+impl fmt::Display for Map {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "map `{}`", self.name)
+    }
+}
+
+impl fmt::Debug for Map {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Map")
+            .field("name", &self.name)
+            .field("id", &self.id().0)
+            .field("type", &format_args!("{}", self.map_type()))
+            .field("key_size", &self.key_size())
+            .field("value_size", &self.value_size())
+            .field("max_entries", &self.max_entries())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,26 @@
+//! Maps: creating and opening them, and access to their elements.
+//!
+//! ```text
+//! attributes.rs  what a map is created with
+//! handle.rs      the handle: create, open, pin, what is known of it
+//! elements.rs    look-up, update, delete, keys, as bytes
+//! per_cpu.rs     the same where each CPU has a value of its own
+//! batch.rs       many elements in one call
+//! typed.rs       keys and values as Rust types
+//! memory.rs      the value of an array, mapped
+//! ```
+
+mod attributes;
+mod batch;
+mod elements;
+mod handle;
+mod memory;
+mod per_cpu;
+mod typed;
+
+pub use attributes::MapAttributes;
+pub use batch::{Batch, Batches};
+pub use elements::{Keys, UpdateFlags};
+pub use handle::Map;
+pub use memory::Memory;
+pub use typed::{TypedMap, TypedPerCpuMap};

@@ -1,0 +1,151 @@
+//! Pins: paths in a bpffs that keep objects alive.
+
+use std::fmt::Display;
+use std::io::ErrorKind;
+use std::os::fd::BorrowedFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use purebpf_syscall::fs::{FileSystem, file_system};
+use purebpf_syscall::{Errno, ObjectKind, obj_get, obj_pin};
+
+use crate::Error;
+use crate::id::id_of;
+
+/// Where an object called `name` is pinned below `directory`: a bpffs takes no dots in names, so
+/// that they become underscores there.
+#[must_use]
+pub fn path_in(directory: &Path, name: &str) -> PathBuf {
+    directory.join(name.replace('.', "_"))
+}
+
+/// The pin of one object that this process knows of.
+#[derive(Debug, Default)]
+pub(crate) struct Pin(Mutex<Option<PathBuf>>);
+
+impl Pin {
+    pub(crate) fn at(path: &Path) -> Self {
+        Self(Mutex::new(Some(path.to_owned())))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<PathBuf>> {
+        // The path is replaced in one go, so a panic elsewhere leaves nothing half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn path(&self) -> Option<PathBuf> {
+        self.lock().clone()
+    }
+
+    /// Whether the object is still there, where it was pinned last.
+    pub(crate) fn is_pinned(&self, object: &Pinnable<'_>) -> Result<bool, Error> {
+        self.lock()
+            .as_deref()
+            .map_or(Ok(false), |path| object.is_at(path))
+    }
+
+    pub(crate) fn pin(&self, object: &Pinnable<'_>, path: &Path) -> Result<(), Error> {
+        let mut known = self.lock();
+        if let Some(known) = known.as_deref()
+            && object.is_at(known)?
+        {
+            if known == path {
+                return Ok(());
+            }
+            let (found, expected) = (known.display(), path.display());
+            return Err(Error::mismatch(object.name, "its pin", found, expected));
+        }
+        object.pin(path)?;
+        *known = Some(path.to_owned());
+        Ok(())
+    }
+
+    pub(crate) fn unpin(&self, object: &Pinnable<'_>) -> Result<(), Error> {
+        let mut known = self.lock();
+        let path = known
+            .as_deref()
+            .ok_or_else(|| Error::invalid(object.name, "it is not pinned"))?;
+        check_bpffs(object.name, path)?;
+        std::fs::remove_file(path).map_err(Error::file("unpin", path))?;
+        *known = None;
+        Ok(())
+    }
+}
+
+/// What is pinned.
+pub(crate) struct Pinnable<'a> {
+    pub(crate) name: &'a dyn Display,
+    pub(crate) kind: ObjectKind,
+    pub(crate) fd: BorrowedFd<'a>,
+}
+
+impl Pinnable<'_> {
+    fn is_at(&self, path: &Path) -> Result<bool, Error> {
+        let found = match obj_get(path, 0) {
+            Ok(found) => found,
+            Err(error) if error.errno() == Errno::ENOENT => return Ok(false),
+            Err(error) => return Err(Error::call(self.name, "look at its pin")(error)),
+        };
+        use std::os::fd::AsFd;
+        let failed = Error::call(self.name, "ask for its id");
+        let own = id_of(self.kind, self.fd).map_err(failed)?;
+        // Anything of another kind that took the place does not answer, or has another id.
+        Ok(
+            purebpf_syscall::kind_of(found.as_fd()).ok().flatten() == Some(self.kind)
+                && id_of(self.kind, found.as_fd()).is_ok_and(|id| id == own),
+        )
+    }
+
+    fn pin(&self, path: &Path) -> Result<(), Error> {
+        let parent = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        if path
+            .file_name()
+            .is_none_or(|name| name.as_encoded_bytes().contains(&b'.'))
+        {
+            return Err(Error::invalid(self.name, "a bpffs takes no dots in names"));
+        }
+        let created = match std::fs::DirBuilder::new().mode(0o700).create(parent) {
+            Ok(()) => true,
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => false,
+            Err(error) => return Err(Error::file("create directory", parent)(error)),
+        };
+        let result = check_bpffs(self.name, path)
+            .and_then(|()| obj_pin(path, self.fd).map_err(Error::call(self.name, "pin it")));
+        if result.is_err() && created {
+            // The directory is ours and empty; if it is not, somebody has begun to use it.
+            std::fs::remove_dir(parent).ok();
+        }
+        result
+    }
+}
+
+fn check_bpffs(object: &dyn Display, path: &Path) -> Result<(), Error> {
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    match file_system(parent).map_err(Error::call(object, "look at its pin's directory"))? {
+        Some(FileSystem::Bpf) => Ok(()),
+        _ => Err(Error::mismatch(
+            object,
+            "its pin's directory",
+            parent.display(),
+            "in a bpffs",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dots_of_the_name_alone_are_replaced() {
+        let path = path_in(Path::new("/run/my.app/bpf"), ".rodata.str");
+        assert_eq!(path, Path::new("/run/my.app/bpf/_rodata_str"));
+    }
+}

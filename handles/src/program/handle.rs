@@ -1,0 +1,275 @@
+//! The handle of a program.
+
+use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use purebpf_insn::{AttachType, Insn, ProgramType};
+use purebpf_syscall::{
+    ObjectKind, ProgInfo, fd_by_id, obj_get, prog_bind_map, prog_info, prog_instructions,
+    prog_map_ids, raise,
+};
+
+use crate::attach::Target;
+use crate::id::{expect_kind, open_all};
+use crate::pin::{Pin, Pinnable};
+use crate::{Error, Link, Map, MapId, ProgramId};
+
+/// A program in the kernel: a clone is the same program, and dropping the last one closes it.
+///
+/// The kernel keeps a program as long as anything refers to it: a handle, a link, a pin, an array of
+/// programs.
+#[doc(alias = "bpf_program")]
+#[derive(Clone)]
+pub struct Program {
+    shared: Arc<Shared>,
+    name: Arc<str>,
+    expected_attach_type: Option<AttachType>,
+}
+
+struct Shared {
+    fd: OwnedFd,
+    facts: ProgInfo,
+    pin: Pin,
+}
+
+impl Program {
+    /// Takes over the fd of a program that was just loaded with this name and these types. What is
+    /// opened later has [`Self::from_fd`], which asks the kernel for all but the last.
+    #[must_use]
+    pub fn from_loaded(
+        fd: OwnedFd,
+        name: &str,
+        program_type: ProgramType,
+        expected_attach_type: AttachType,
+    ) -> Self {
+        // Before 4.13 the kernel does not tell, and has no ids either.
+        let facts = prog_info(fd.as_fd()).unwrap_or_else(|_| {
+            let mut facts = ProgInfo::default();
+            facts.program_type = program_type;
+            facts
+        });
+        Self {
+            shared: Arc::new(Shared {
+                fd,
+                facts,
+                pin: Pin::default(),
+            }),
+            name: name.into(),
+            expected_attach_type: Some(expected_attach_type),
+        }
+    }
+
+    /// Opens the program with this id (4.13, `CAP_SYS_ADMIN`).
+    ///
+    /// # Errors
+    /// `ENOENT` if it has gone, and what the kernel says.
+    #[doc(alias = "bpf_prog_get_fd_by_id")]
+    pub fn from_id(id: ProgramId) -> Result<Self, Error> {
+        let object = format_args!("program {id}");
+        let fd = fd_by_id(ObjectKind::Program, id.0, 0).map_err(Error::call(object, "open it"))?;
+        Self::take(fd, Pin::default(), &object)
+    }
+
+    /// Opens the program that is pinned at `path`.
+    ///
+    /// # Errors
+    /// `ENOENT` without such a path, something else that is pinned there, and what the kernel says.
+    #[doc(alias = "bpf_obj_get")]
+    pub fn from_pin(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let object = format_args!("program at {}", path.display());
+        let fd = obj_get(path, 0).map_err(Error::call(object, "open it"))?;
+        Self::take(fd, Pin::at(path), &object)
+    }
+
+    /// Takes over an fd of a program.
+    ///
+    /// # Errors
+    /// An fd of something else.
+    pub fn from_fd(fd: OwnedFd) -> Result<Self, Error> {
+        Self::take(fd, Pin::default(), &"program by fd")
+    }
+
+    fn take(fd: OwnedFd, pin: Pin, object: &dyn fmt::Display) -> Result<Self, Error> {
+        expect_kind(object, fd.as_fd(), ObjectKind::Program)?;
+        let asked = "ask what it is";
+        let fd = raise(fd).map_err(Error::call(object, asked))?;
+        let facts = prog_info(fd.as_fd()).map_err(Error::call(object, asked))?;
+        let name = facts.name.as_str().into();
+        let shared = Arc::new(Shared { fd, facts, pin });
+        Ok(Self {
+            shared,
+            name,
+            expected_attach_type: None,
+        })
+    }
+
+    /// Opens every program there is, by ascending id; an error is the last item.
+    pub fn all() -> impl Iterator<Item = Result<Self, Error>> + Send + use<> {
+        open_all(ProgramId::all(), Self::from_id)
+    }
+
+    /// This program under another name. The kernel keeps 15 bytes of a name; whoever knows the whole
+    /// one can say so. Other handles keep theirs.
+    #[must_use]
+    pub fn with_name(self, name: &str) -> Self {
+        Self {
+            name: name.into(),
+            ..self
+        }
+    }
+
+    /// This program with what it was loaded to be attached as: the kernel does not tell this of one
+    /// that was opened.
+    #[must_use]
+    pub fn with_expected_attach_type(self, attach_type: AttachType) -> Self {
+        Self {
+            expected_attach_type: Some(attach_type),
+            ..self
+        }
+    }
+
+    /// The name: the one it was loaded with or given, or the kernel's 15 bytes of it.
+    #[doc(alias = "bpf_program__name")]
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Id; 0 before Linux 4.13.
+    #[must_use]
+    pub fn id(&self) -> ProgramId {
+        ProgramId(self.shared.facts.id)
+    }
+
+    /// Type.
+    #[doc(alias = "bpf_program__type")]
+    #[must_use]
+    pub fn program_type(&self) -> ProgramType {
+        self.shared.facts.program_type
+    }
+
+    /// What it was loaded to be attached as; `None` for a program that was opened, of which the
+    /// kernel does not tell.
+    #[doc(alias = "bpf_program__expected_attach_type")]
+    #[must_use]
+    pub const fn expected_attach_type(&self) -> Option<AttachType> {
+        self.expected_attach_type
+    }
+
+    /// Hash of its instructions; zero before Linux 4.13.
+    #[must_use]
+    pub fn tag(&self) -> [u8; 8] {
+        self.shared.facts.tag
+    }
+
+    /// All that the kernel tells of it now, with how often and how long it ran, if statistics are on.
+    ///
+    /// # Errors
+    /// The kernel is older than 4.13.
+    #[doc(alias = "bpf_prog_get_info_by_fd")]
+    pub fn info(&self) -> Result<ProgInfo, Error> {
+        prog_info(self.as_fd()).map_err(Error::call(self, "ask what it is"))
+    }
+
+    /// Ids of the maps that it uses.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn map_ids(&self) -> Result<Vec<MapId>, Error> {
+        let ids = prog_map_ids(self.as_fd()).map_err(Error::call(self, "ask for its maps"))?;
+        Ok(ids.into_iter().map(MapId).collect())
+    }
+
+    /// Its instructions after the verifier changed them; empty without the right to see them.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn translated_instructions(&self) -> Result<Vec<Insn>, Error> {
+        prog_instructions(self.as_fd()).map_err(Error::call(self, "read its instructions"))
+    }
+
+    /// Makes it keep a map alive that it does not use (5.10).
+    ///
+    /// # Errors
+    /// What the kernel says.
+    #[doc(alias = "bpf_prog_bind_map")]
+    pub fn bind_map(&self, map: &Map) -> Result<(), Error> {
+        prog_bind_map(self.as_fd(), map.as_fd()).map_err(Error::call(self, "bind a map to it"))
+    }
+
+    /// Attaches it; it stays attached as long as the link or a clone of it is there.
+    ///
+    /// # Errors
+    /// As the target says.
+    #[doc(alias = "bpf_program__attach")]
+    pub fn attach(&self, target: impl Target) -> Result<Link, Error> {
+        target.attach(self)
+    }
+
+    /// Pins it at `path`, in a bpffs; the directory is made if only its last part is missing.
+    /// Nothing happens if it is there already.
+    ///
+    /// # Errors
+    /// A path that is taken, that has a dot in its name or is not in a bpffs; a program that is
+    /// pinned elsewhere already.
+    #[doc(alias = "bpf_program__pin")]
+    pub fn pin(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        self.shared.pin.pin(&self.pinnable(), path.as_ref())
+    }
+
+    /// Removes the path that it is pinned at.
+    ///
+    /// # Errors
+    /// It was not pinned, or opened, by this handle or a clone of it; or the file is gone.
+    #[doc(alias = "bpf_program__unpin")]
+    pub fn unpin(&self) -> Result<(), Error> {
+        self.shared.pin.unpin(&self.pinnable())
+    }
+
+    /// Whether the file system has it at the path that it was pinned at or opened from.
+    ///
+    /// # Errors
+    /// The path cannot be looked at.
+    pub fn is_pinned(&self) -> Result<bool, Error> {
+        self.shared.pin.is_pinned(&self.pinnable())
+    }
+
+    /// The path that it was pinned at or opened from, by this handle or a clone of it.
+    #[must_use]
+    pub fn pin_path(&self) -> Option<PathBuf> {
+        self.shared.pin.path()
+    }
+
+    fn pinnable(&self) -> Pinnable<'_> {
+        Pinnable {
+            name: self,
+            kind: ObjectKind::Program,
+            fd: self.as_fd(),
+        }
+    }
+}
+
+impl AsFd for Program {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.shared.fd.as_fd()
+    }
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "program `{}`", self.name)
+    }
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program")
+            .field("name", &self.name)
+            .field("id", &self.id().0)
+            .field("type", &format_args!("{}", self.program_type()))
+            .finish_non_exhaustive()
+    }
+}

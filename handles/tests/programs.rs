@@ -1,0 +1,201 @@
+//! Programs and BTF on the running kernel.
+
+mod common;
+
+use common::{Bpffs, attributes, count, counter, counting, load, root};
+use purebpf_handles::{BtfId, BtfObject, Errno, Error, Map, Program, ProgramId, TestRun};
+use purebpf_insn::{ProgramType, build, opcode as op};
+use std::os::fd::AsFd;
+
+#[test]
+fn test_run_gives_result_and_data() {
+    if !root() {
+        return;
+    }
+    let map = counter();
+    let program = load(ProgramType::XDP, counting(&map, 2));
+    let packet: Vec<u8> = (0..64).collect();
+    let run = TestRun::new().data(&packet).data_out(100).repeat(5);
+    let result = program.test_run(&run).unwrap();
+    assert_eq!((result.return_value, result.truncated), (2, false));
+    assert_eq!(result.data, packet);
+    assert_eq!(count(&map), 5);
+    let result = program
+        .test_run(&TestRun::new().data(&packet).data_out(10))
+        .unwrap();
+    assert!(result.truncated);
+    assert_eq!(result.data, packet[..10]);
+    let error = program.test_run(&TestRun::new()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "program `test_program`: cannot run it on given data"
+    );
+}
+
+#[test]
+fn rejected_program_comes_with_the_whole_log() {
+    if !root() {
+        return;
+    }
+    let bad = vec![build::load(op::DW, 0, 1, 0x7000), build::exit()];
+    let error = Program::load(&attributes(ProgramType::XDP, bad)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "program `test_program`: the kernel does not accept it"
+    );
+    assert_eq!(error.errno(), Some(Errno::EACCES));
+    let Error::Rejected { log, .. } = error else {
+        panic!("{error:?}")
+    };
+    assert!(log.contains("invalid bpf_context access"), "{log}");
+}
+
+#[test]
+fn log_longer_than_the_first_buffer_is_whole() {
+    if !root() {
+        return;
+    }
+    // Two thousand instructions that the log shows one by one, then one that is wrong.
+    let mut bad = vec![build::mov64_imm(0, 0); 2000];
+    bad.extend([build::load(op::DW, 0, 1, 0x7000), build::exit()]);
+    let error = Program::load(&attributes(ProgramType::XDP, bad)).unwrap_err();
+    let Error::Rejected { log, .. } = error else {
+        panic!("{error:?}")
+    };
+    assert!(log.len() > 64 << 10 || log.len() > 20_000, "{}", log.len());
+    assert!(
+        log.contains("invalid bpf_context access"),
+        "the end is missing"
+    );
+}
+
+#[test]
+fn a_program_is_the_same_whatever_it_was_opened_by() {
+    if !root() {
+        return;
+    }
+    let bpffs = Bpffs::mount();
+    let map = counter();
+    let program = load(ProgramType::SOCKET_FILTER, counting(&map, 1));
+    assert!(program.expected_attach_type().is_some());
+    let path = bpffs.path("program");
+    program.pin(&path).unwrap();
+    let by_fd = Program::from_fd(program.as_fd().try_clone_to_owned().unwrap()).unwrap();
+    let opened = [
+        Program::from_id(program.id()).unwrap(),
+        Program::from_pin(&path).unwrap(),
+        by_fd,
+    ];
+    for other in opened {
+        assert_eq!(
+            (other.id(), other.tag(), other.name()),
+            (program.id(), program.tag(), "test_program")
+        );
+        assert_eq!(other.program_type(), ProgramType::SOCKET_FILTER);
+        assert_eq!(other.expected_attach_type(), None);
+        assert_eq!(other.map_ids().unwrap(), [map.id()]);
+        assert!(other.info().unwrap().gpl_compatible);
+        assert!(other.translated_instructions().unwrap().len() >= 10);
+    }
+    assert!(program.is_pinned().unwrap());
+    let error = Map::from_pin(&path).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .ends_with("the fd is a program, expected a map"),
+        "{error}"
+    );
+    let error = Program::from_fd(map.as_fd().try_clone_to_owned().unwrap()).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .ends_with("the fd is a map, expected a program"),
+        "{error}"
+    );
+    program.unpin().unwrap();
+    assert!(ProgramId::all().any(|id| id.unwrap() == program.id()));
+    assert!(Program::all().any(|other| other.unwrap().id() == program.id()));
+}
+
+#[test]
+fn statistics_are_counted_while_they_are_on() {
+    if !root() {
+        return;
+    }
+    let map = counter();
+    let program = load(ProgramType::XDP, counting(&map, 2));
+    let run = TestRun::new().data(&[0; 64]).repeat(10);
+    let statistics = purebpf_syscall::enable_stats().unwrap();
+    program.test_run(&run).unwrap();
+    let on = program.info().unwrap().run_count;
+    drop(statistics);
+    assert_eq!(on, 10);
+}
+
+#[test]
+fn bound_map_is_among_the_programs_maps() {
+    if !root() {
+        return;
+    }
+    let map = counter();
+    let program = load(
+        ProgramType::XDP,
+        vec![build::mov64_imm(0, 2), build::exit()],
+    );
+    assert_eq!(program.map_ids().unwrap(), []);
+    program.bind_map(&map).unwrap();
+    assert_eq!(program.map_ids().unwrap(), [map.id()]);
+}
+
+#[test]
+fn btf_is_loaded_and_read_back() {
+    if !root() {
+        return;
+    }
+    // Header, then one `int` of 32 bits, then two strings.
+    let mut data = Vec::new();
+    data.extend(0xeb9f_u16.to_ne_bytes());
+    data.extend([1, 0]);
+    data.extend(
+        [24_u32, 0, 16, 16, 5]
+            .iter()
+            .flat_map(|word| word.to_ne_bytes()),
+    );
+    data.extend(
+        [1_u32, 1 << 24, 4, 1 << 24 | 32]
+            .iter()
+            .flat_map(|word| word.to_ne_bytes()),
+    );
+    data.extend(b"\0int\0");
+    let btf = BtfObject::load(&data, None).unwrap();
+    assert_eq!(btf.data().unwrap(), data);
+    let info = btf.info().unwrap();
+    assert_eq!(
+        (info.size as usize, info.is_kernel, &*info.name),
+        (data.len(), false, "")
+    );
+    let again = BtfObject::from_id(BtfId(info.id)).unwrap();
+    assert_eq!(again.data().unwrap(), data);
+    data[24] = 200;
+    let error = BtfObject::load(&data, None).unwrap_err();
+    let Error::Rejected { log, .. } = &error else {
+        panic!("{error:?}")
+    };
+    assert!(log.contains("Invalid name"), "{log}");
+}
+
+#[test]
+fn btf_of_the_kernel_is_named() {
+    if !root() {
+        return;
+    }
+    let vmlinux = BtfObject::all().map(Result::unwrap).find(|btf| {
+        let info = btf.info().unwrap();
+        info.is_kernel && info.name == "vmlinux"
+    });
+    if !common::can(vmlinux.is_some(), "BTF of the kernel") {
+        return;
+    }
+    let file = std::fs::read("/sys/kernel/btf/vmlinux").unwrap();
+    assert!(vmlinux.unwrap().data().unwrap() == file);
+}
