@@ -1,1 +1,28 @@
-//! placeholder
+//! Loads a BPF object into the running kernel and returns owned handles.
+//!
+//! ```text
+//! running.rs      the running kernel as a TargetKernel; probe.rs: how its features are found out
+//! loader.rs       Loader: options, and the order of a load
+//! load/           the steps: maps, programs, pins; verifier.rs: what a refusal means
+//! object.rs       Object: names to handles
+//! auto_attach.rs  what section names say about attaching
+//! error.rs        one error for all of it: phase, program, map, source line, verifier log, hint
+//! ```
+//!
+//! A thin shell: what is to be loaded is decided in `purebpf-plan`, without a kernel. A load that
+//! fails leaves nothing behind: no fd, no pin, no link.
+
+#![forbid(unsafe_code)]
+
+mod auto_attach;
+mod error;
+mod load;
+mod loader;
+mod object;
+mod probe;
+mod running;
+
+pub use error::{Error, Phase, Rejection};
+pub use loader::{Loader, load};
+pub use object::Object;
+pub use running::RunningKernel;

@@ -1,0 +1,257 @@
+//! Maps: reused or created, filled, frozen, pinned.
+
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
+use std::path::PathBuf;
+
+use purebpf_btf::TypeId;
+use purebpf_handles::{Map, MapAttributes, UpdateFlags};
+use purebpf_insn::{MapFlags, MapType};
+use purebpf_plan::{MapOrigin, MapPlan, PinPlan, Plan, SlotPlan};
+use purebpf_syscall::Errno;
+
+use super::{Session, verifier};
+use crate::Error;
+use crate::object::Loaded;
+
+/// Creates every map of the plan; a hole is one that is not to be created.
+///
+/// # Source
+/// libbpf `bpf_object__create_maps`.
+pub(crate) fn create(session: &mut Session<'_>, plan: &Plan) -> Result<Vec<Option<Map>>, Error> {
+    let mut maps: Vec<Option<Map>> = Vec::with_capacity(plan.maps.len());
+    let mut created = Vec::new();
+    for map_plan in &plan.maps {
+        maps.push(
+            match map_plan
+                .autocreate
+                .then(|| one(session, map_plan))
+                .transpose()?
+            {
+                Some(Origin::Created(map)) => {
+                    created.push((map_plan, map.clone()));
+                    Some(map)
+                }
+                Some(Origin::Reused(map)) => Some(map),
+                None => None,
+            },
+        );
+    }
+    // A map may be the value of one that comes before it.
+    for (map_plan, map) in created {
+        fill_map_slots(map_plan, &map, &maps)?;
+    }
+    Ok(maps)
+}
+
+/// A map that is there already is left as it is, values and all.
+enum Origin {
+    Created(Map),
+    Reused(Map),
+}
+
+fn failed(plan: &MapPlan, what: &'static str) -> impl FnOnce(purebpf_handles::Error) -> Error {
+    let map = plan.name.clone();
+    move |source| {
+        let hint = verifier::hint(source.errno());
+        Error::Map {
+            map,
+            what,
+            hint,
+            source,
+        }
+    }
+}
+
+fn one(session: &mut Session<'_>, plan: &MapPlan) -> Result<Origin, Error> {
+    if let Some(map) = session.given.get(&plan.name) {
+        return Ok(Origin::Reused(map.clone().with_name(&plan.name)));
+    }
+    let path = pin_path(session, plan);
+    let mut is_second = false;
+    loop {
+        if let Some(map) = reuse(plan, path.as_ref())? {
+            return Ok(Origin::Reused(map));
+        }
+        let map = make(session, plan)?;
+        populate(plan, &map)?;
+        let Some(path) = &path else {
+            return Ok(Origin::Created(map));
+        };
+        match map.pin(path) {
+            Ok(()) => {
+                session.pinned.push(map.clone());
+                return Ok(Origin::Created(map));
+            }
+            // Another process pinned one after the look; then that is the map.
+            Err(error) if error.errno() == Some(Errno::EEXIST) && !is_second => is_second = true,
+            Err(error) => return Err(failed(plan, "pinning it")(error)),
+        }
+    }
+}
+
+fn pin_path(session: &Session<'_>, plan: &MapPlan) -> Option<PathBuf> {
+    match plan.pin.as_ref()? {
+        PinPlan::At(path) => Some(path.clone()),
+        PinPlan::ByName => Some(session.pin_root.join(&plan.name)),
+    }
+}
+
+/// The map that is pinned there, if one is.
+fn reuse(plan: &MapPlan, path: Option<&PathBuf>) -> Result<Option<Map>, Error> {
+    let Some(path) = path else { return Ok(None) };
+    let map = match Map::from_pin(path) {
+        Ok(map) => map,
+        Err(error) if error.errno() == Some(Errno::ENOENT) => return Ok(None),
+        Err(error) => return Err(failed(plan, "opening its pin")(error)),
+    };
+    compatible(plan, &map)?;
+    Ok(Some(map.with_name(&plan.name)))
+}
+
+/// Whether a map can stand for the one that is planned; the first difference is the error.
+fn compatible(plan: &MapPlan, map: &Map) -> Result<(), Error> {
+    let mut found = map.flags();
+    if matches!(map.map_type(), MapType::DEVMAP | MapType::DEVMAP_HASH) {
+        // The kernel adds it by itself.
+        found = (found - MapFlags::RDONLY_PROG) | (plan.flags & MapFlags::RDONLY_PROG);
+    }
+    let number = |found: u64, expected: u64| (found.to_string(), expected.to_string());
+    let rows = [
+        (
+            "type",
+            (map.map_type().to_string(), plan.map_type.to_string()),
+        ),
+        (
+            "key_size",
+            number(map.key_size().into(), plan.key_size.into()),
+        ),
+        (
+            "value_size",
+            number(map.value_size().into(), plan.value_size.into()),
+        ),
+        (
+            "max_entries",
+            number(map.max_entries().into(), plan.max_entries.into()),
+        ),
+        (
+            "flags",
+            number(found.bits().into(), plan.flags.bits().into()),
+        ),
+        ("map_extra", number(map.map_extra(), plan.map_extra)),
+    ];
+    for (field, (found, expected)) in rows {
+        if found != expected {
+            return Err(Error::Incompatible {
+                map: plan.name.clone(),
+                field,
+                found,
+                expected,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn attributes(session: &Session<'_>, plan: &MapPlan) -> MapAttributes {
+    let attributes = MapAttributes::new(
+        plan.map_type,
+        plan.key_size,
+        plan.value_size,
+        plan.max_entries,
+    );
+    let has_types = plan.key_type != TypeId::VOID || plan.value_type != TypeId::VOID;
+    MapAttributes {
+        name: plan.name.clone(),
+        kernel_name: Some(plan.kernel_name.clone()),
+        flags: plan.flags,
+        map_extra: plan.map_extra,
+        numa_node: plan.numa_node,
+        ifindex: plan.ifindex,
+        btf: session.btf.clone().filter(|_| has_types),
+        btf_key_type_id: plan.key_type.0,
+        btf_value_type_id: plan.value_type.0,
+        ..attributes
+    }
+}
+
+fn make(session: &Session<'_>, plan: &MapPlan) -> Result<Map, Error> {
+    let mut attributes = attributes(session, plan);
+    if attributes.btf.is_none() {
+        attributes.btf_key_type_id = 0;
+        attributes.btf_value_type_id = 0;
+    }
+    if let Some(inner) = &plan.inner {
+        attributes.inner_map = Some(make(session, inner)?);
+    }
+    let created = match Map::create(&attributes) {
+        // BTF is a nicety of a map, which older kernels or other types refuse.
+        Err(error) if attributes.btf.take().is_some() => {
+            log::info!("map `{}` is created without its BTF: {error}", plan.name);
+            attributes.btf_key_type_id = 0;
+            attributes.btf_value_type_id = 0;
+            Map::create(&attributes)
+        }
+        created => created,
+    };
+    created.map_err(failed(plan, "creating it"))
+}
+
+/// Gives a map of variables its values, and takes the right to write away where they are constant.
+fn populate(plan: &MapPlan, map: &Map) -> Result<(), Error> {
+    if plan.origin == MapOrigin::Declared {
+        return Ok(());
+    }
+    if let Some(contents) = &plan.contents {
+        map.update(&0u32.to_ne_bytes(), contents, UpdateFlags::ANY)
+            .map_err(failed(plan, "setting its variables"))?;
+    }
+    if plan.freeze {
+        match map.freeze() {
+            // Kernels before 5.2 have no such thing.
+            Err(error) if error.errno() == Some(Errno::EINVAL) => {}
+            result => result.map_err(failed(plan, "freezing it"))?,
+        }
+    }
+    Ok(())
+}
+
+fn fill_map_slots(plan: &MapPlan, map: &Map, maps: &[Option<Map>]) -> Result<(), Error> {
+    for (index, slot) in &plan.slots {
+        let SlotPlan::Map(value) = slot else { continue };
+        if let Some(Some(value)) = maps.get(*value) {
+            put(map, *index, value.as_fd()).map_err(failed(plan, "putting a map into it"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Slots take file descriptors.
+fn put(map: &Map, slot: u32, value: BorrowedFd<'_>) -> Result<(), purebpf_handles::Error> {
+    map.update(
+        &slot.to_ne_bytes(),
+        &value.as_raw_fd().to_ne_bytes(),
+        UpdateFlags::ANY,
+    )
+}
+
+/// Puts programs into the slots of program arrays, once there are programs.
+pub(crate) fn fill_program_slots(
+    plan: &Plan,
+    maps: &[Option<Map>],
+    programs: &[Option<Loaded>],
+) -> Result<(), Error> {
+    for (map_plan, map) in plan.maps.iter().zip(maps) {
+        let Some(map) = map else { continue };
+        for (index, slot) in &map_plan.slots {
+            let SlotPlan::Program(value) = slot else {
+                continue;
+            };
+            // A program that was not to be loaded leaves a hole.
+            if let Some(Some(loaded)) = programs.get(*value) {
+                put(map, *index, loaded.program.as_fd())
+                    .map_err(failed(map_plan, "putting a program into it"))?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! `Loader`: how an object is loaded, and in which order.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+use purebpf_handles::{BtfObject, Map};
+use purebpf_plan::{ObjectSpec, Plan};
+
+use crate::load::{Session, maps, memlock, programs};
+use crate::object::{Loaded, Object};
+use crate::{Error, RunningKernel};
+
+const PIN_ROOT: &str = "/sys/fs/bpf";
+
+/// How an object is loaded. A value: it can be cloned, kept and used many times, from many threads.
+#[derive(Clone, Debug)]
+pub struct Loader {
+    kernel: RunningKernel,
+    pin_root: PathBuf,
+    maps: HashMap<String, Map>,
+}
+
+impl Default for Loader {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Loads an object with the defaults: `Loader::new().load(spec)`.
+///
+/// # Errors
+/// As [`Loader::load`].
+pub fn load(spec: &ObjectSpec) -> Result<Object, Error> {
+    Loader::new().load(spec)
+}
+
+impl Loader {
+    /// A loader for the running kernel, which keeps what it learns of that.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            kernel: RunningKernel::get(),
+            pin_root: PIN_ROOT.into(),
+            maps: HashMap::new(),
+        }
+    }
+
+    /// The folder of a bpffs where maps that ask to be pinned by name are, or will be.
+    /// The default is `/sys/fs/bpf`.
+    #[must_use]
+    pub fn pin_root(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.pin_root = folder.into();
+        self
+    }
+
+    /// Uses a map that is there already in place of the object's map of this name.
+    #[doc(alias = "bpf_map__reuse_fd")]
+    #[must_use]
+    pub fn map(mut self, name: impl Into<String>, map: &Map) -> Self {
+        self.maps.insert(name.into(), map.clone());
+        self
+    }
+
+    /// What would be loaded, without loading it.
+    ///
+    /// # Errors
+    /// As [`ObjectSpec::plan`].
+    pub fn plan(&self, spec: &ObjectSpec) -> Result<Plan, Error> {
+        Ok(spec.plan(&self.kernel)?)
+    }
+
+    /// Loads an object: its BTF, its maps, then its programs.
+    ///
+    /// # Errors
+    /// What failed first. Nothing of the object is left in the kernel then: no map, program or pin.
+    #[doc(alias = "bpf_object__load")]
+    pub fn load(&self, spec: &ObjectSpec) -> Result<Object, Error> {
+        if let Some(name) = self.maps.keys().find(|name| spec.map(name).is_err()) {
+            spec.map(name)?;
+        }
+        let plan = self.plan(spec)?;
+        memlock::raise(&self.kernel);
+        let mut session = Session {
+            kernel: &self.kernel,
+            pin_root: &self.pin_root,
+            given: &self.maps,
+            btf: self.load_btf(&plan),
+            pinned: Vec::new(),
+        };
+        match session.load(&plan) {
+            Ok((maps, programs)) => Ok(object(spec, &plan, maps, programs)),
+            Err(error) => {
+                session.unpin();
+                Err(error)
+            }
+        }
+    }
+
+    /// The object's BTF in the kernel. An object can do without.
+    fn load_btf(&self, plan: &Plan) -> Option<BtfObject> {
+        let bytes = plan.btf.as_deref()?;
+        match BtfObject::load(bytes, None) {
+            Ok(btf) => Some(btf),
+            Err(error) => {
+                log::info!(
+                    "object `{}` is loaded without its BTF: {error}",
+                    plan.object
+                );
+                None
+            }
+        }
+    }
+}
+
+impl Session<'_> {
+    /// Maps and programs, in the order of the plan; a hole is one that is not to be loaded.
+    fn load(&mut self, plan: &Plan) -> Result<(Vec<Option<Map>>, Vec<Option<Loaded>>), Error> {
+        let maps = maps::create(self, plan)?;
+        let programs = programs::load(self, plan, &maps)?;
+        maps::fill_program_slots(plan, &maps, &programs)?;
+        Ok((maps, programs))
+    }
+}
+
+fn object(
+    spec: &ObjectSpec,
+    plan: &Plan,
+    maps: Vec<Option<Map>>,
+    programs: Vec<Option<Loaded>>,
+) -> Object {
+    let aliases = spec
+        .maps()
+        .zip(&plan.maps)
+        .filter(|(map, _)| map.origin.is_internal());
+    let aliases = aliases.flat_map(|(map, plan)| {
+        let names = [Some(plan.kernel_name.as_str()), map.section()];
+        names
+            .into_iter()
+            .flatten()
+            .map(|alias| (alias.to_owned(), plan.name.clone()))
+    });
+    let maps = plan.maps.iter().zip(maps);
+    let programs = plan.programs.iter().zip(programs);
+    Object {
+        name: plan.object.clone(),
+        aliases: aliases.collect(),
+        maps: maps
+            .filter_map(|(plan, map)| Some((plan.name.clone(), map?)))
+            .collect(),
+        programs: programs
+            .filter_map(|(plan, program)| Some((plan.name.clone(), program?)))
+            .collect::<IndexMap<_, _>>(),
+        btf: spec.btf().cloned(),
+    }
+}

@@ -1,0 +1,170 @@
+//! `Object`: what was loaded, by name.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use purebpf_btf::Btf;
+use purebpf_handles::{Link, Map, Program};
+
+use crate::Error;
+use crate::auto_attach;
+
+/// A program that was loaded, and what its section said.
+#[derive(Clone, Debug)]
+pub(crate) struct Loaded {
+    pub(crate) program: Program,
+    pub(crate) section: String,
+    pub(crate) autoattach: bool,
+}
+
+/// What was loaded: names to handles. Each handle lives on without it.
+#[derive(Clone, Debug)]
+pub struct Object {
+    pub(crate) name: String,
+    /// By the name in the object, with the section of internal maps as another name.
+    pub(crate) maps: IndexMap<String, Map>,
+    pub(crate) aliases: Vec<(String, String)>,
+    pub(crate) programs: IndexMap<String, Loaded>,
+    pub(crate) btf: Option<Arc<Btf>>,
+}
+
+fn known(names: impl Iterator<Item = impl std::fmt::Display>) -> String {
+    let names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    }
+}
+
+impl Object {
+    /// The object's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A map by name; maps of variables also by their section, such as `.bss`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], also for a map that was not to be created.
+    #[doc(alias = "bpf_object__find_map_by_name")]
+    pub fn map(&self, name: &str) -> Result<Map, Error> {
+        let alias = self.aliases.iter().find(|(alias, _)| alias == name);
+        let found = self
+            .maps
+            .get(name)
+            .or_else(|| alias.and_then(|(_, name)| self.maps.get(name)));
+        found.cloned().ok_or_else(|| Error::NotFound {
+            kind: "map",
+            name: name.to_owned(),
+            known: known(self.maps.keys()),
+        })
+    }
+
+    /// Every map that was created, with its name.
+    pub fn maps(&self) -> impl Iterator<Item = (&str, Map)> {
+        self.maps
+            .iter()
+            .map(|(name, map)| (name.as_str(), map.clone()))
+    }
+
+    /// A program by the name of its function.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], also for a program that was not to be loaded.
+    #[doc(alias = "bpf_object__find_program_by_name")]
+    pub fn program(&self, name: &str) -> Result<Program, Error> {
+        self.loaded(name).map(|loaded| loaded.program.clone())
+    }
+
+    fn loaded(&self, name: &str) -> Result<&Loaded, Error> {
+        self.programs.get(name).ok_or_else(|| Error::NotFound {
+            kind: "program",
+            name: name.to_owned(),
+            known: known(self.programs.keys()),
+        })
+    }
+
+    /// Every program that was loaded, with its name.
+    pub fn programs(&self) -> impl Iterator<Item = (&str, Program)> {
+        self.programs
+            .iter()
+            .map(|(name, loaded)| (name.as_str(), loaded.program.clone()))
+    }
+
+    /// The object's own BTF.
+    #[must_use]
+    pub fn btf(&self) -> Option<&Arc<Btf>> {
+        self.btf.as_ref()
+    }
+
+    /// Attaches one program to what its section says.
+    ///
+    /// # Errors
+    /// [`Error::NoTarget`] if the section does not say it, [`Error::Attach`] if it fails.
+    #[doc(alias = "bpf_program__attach")]
+    pub fn attach(&self, name: &str) -> Result<Link, Error> {
+        let loaded = self.loaded(name)?;
+        attach(name, loaded)?.ok_or_else(|| Error::NoTarget {
+            program: name.to_owned(),
+            section: loaded.section.clone(),
+        })
+    }
+
+    /// Attaches every program whose section says what to attach it to. Programs of other sections,
+    /// and those with `autoattach` off, are left alone.
+    ///
+    /// The links are the only thing that keeps the programs attached.
+    ///
+    /// # Errors
+    /// The first failure; what was attached until then is detached again.
+    #[doc(alias = "bpf_object__attach_skeleton")]
+    pub fn attach_all(&self) -> Result<Vec<Link>, Error> {
+        let mut links = Vec::new();
+        for (name, loaded) in self.programs.iter().filter(|(_, loaded)| loaded.autoattach) {
+            links.extend(attach(name, loaded)?);
+        }
+        Ok(links)
+    }
+
+    /// Pins every map and every program under its name in a folder of a bpffs, which is made if it
+    /// is missing. Dots in names become underscores, since a bpffs refuses them.
+    ///
+    /// # Errors
+    /// The first failure; what was pinned until then is unpinned again.
+    #[doc(alias = "bpf_object__pin")]
+    pub fn pin(&self, folder: impl AsRef<Path>) -> Result<(), Error> {
+        let folder = folder.as_ref();
+        let mut undo: Vec<Box<dyn Fn()>> = Vec::new();
+        let result = self.pin_each(folder, &mut undo);
+        if result.is_err() {
+            undo.iter().rev().for_each(|unpin| unpin());
+        }
+        result
+    }
+
+    fn pin_each(&self, folder: &Path, undo: &mut Vec<Box<dyn Fn()>>) -> Result<(), Error> {
+        let path = |name: &str| folder.join(name.replace('.', "_"));
+        for (name, map) in self.maps() {
+            // A map that is pinned by its own definition stays where it is.
+            if map.pin_path().is_none() {
+                map.pin(path(name))?;
+                undo.push(Box::new(move || drop(map.unpin())));
+            }
+        }
+        for (name, program) in self.programs() {
+            program.pin(path(name))?;
+            undo.push(Box::new(move || drop(program.unpin())));
+        }
+        Ok(())
+    }
+}
+
+fn attach(name: &str, loaded: &Loaded) -> Result<Option<Link>, Error> {
+    auto_attach::attach(&loaded.program, &loaded.section).map_err(|source| Error::Attach {
+        program: name.to_owned(),
+        source,
+    })
+}

@@ -1,0 +1,402 @@
+//! Asks the running kernel what it offers, by trying: one row of a table for each feature.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use purebpf_insn::{AttachType, Insn, MapFlags, MapType, ProgramType, build, opcode};
+use purebpf_plan::Feature;
+use purebpf_syscall::perf::{PerfEventOpen, PerfKind, Sampling, perf_event_open};
+use purebpf_syscall::{
+    AttachPoint, Errno, LinkCreate, LinkOptions, Log, MapCreate, MapFd, ProgLoad, btf_info,
+    btf_load, link_create, probe, prog_bind_map, prog_load,
+};
+
+/// How each feature is found out. Those that are missing here are not probed but follow from others.
+const PROBES: &[(Feature, fn() -> bool)] = &[
+    (Feature::ProgramName, program_name),
+    (Feature::GlobalData, global_data),
+    (Feature::Btf, || loads_btf(&[INT])),
+    (Feature::BtfFunc, || loads_btf(&[INT, PROTO, &func(0)])),
+    (Feature::BtfGlobalFunc, || {
+        loads_btf(&[INT, PROTO, &func(1)])
+    }),
+    (Feature::BtfDatasec, || {
+        loads_btf(&[INT, VAR, &datasec(DATA)])
+    }),
+    (Feature::ArrayMmap, array_mmap),
+    (Feature::ExpectedAttachType, expected_attach_type),
+    (Feature::ProbeReadKernel, probe_read_kernel),
+    (Feature::ProgramBindMap, bind_map),
+    (Feature::ModuleBtf, module_btf),
+    (Feature::BtfFloat, || loads_btf(&[&[1, kind(16, 0), 4]])),
+    (Feature::PerfLink, perf_link),
+    (Feature::BtfDeclTag, || {
+        loads_btf(&[INT, VAR, &[1, kind(17, 0), 2, u32::MAX]])
+    }),
+    (Feature::BtfTypeTag, || {
+        loads_btf(&[INT, &[1, kind(18, 0), 1], &[0, kind(2, 0), 2]])
+    }),
+    (Feature::MemcgAccount, || {
+        calls(ProgramType::SOCKET_FILTER, KTIME_GET_COARSE_NS)
+    }),
+    (Feature::BpfCookie, || {
+        calls(ProgramType::TRACEPOINT, GET_ATTACH_COOKIE)
+    }),
+    (Feature::BtfEnum64, || loads_btf(&[&[1, kind(19, 0), 8]])),
+    (Feature::SyscallWrapper, syscall_wrapper),
+    (Feature::UprobeMultiLink, uprobe_multi_link),
+    (Feature::ArgCtxTag, arg_ctx_tag),
+    (Feature::BtfQmarkDatasec, || {
+        loads_btf(&[INT, VAR, &datasec(QMARK_DATA)])
+    }),
+    (Feature::LdImm64FullRangeOffset, full_range_offset),
+    (Feature::UprobeSyscall, probe::has_uprobe_syscall),
+    (Feature::BtfLayout, btf_layout),
+];
+
+/// Whether the running kernel has a feature. Each call asks anew.
+pub(crate) fn has(feature: Feature) -> bool {
+    PROBES
+        .iter()
+        .find(|(known, _)| *known == feature)
+        .is_some_and(|(_, probe)| probe())
+}
+
+const KPROBE_UNIT: &str = "/sys/bus/event_source/devices/kprobe/type";
+
+const PROBE_READ_KERNEL: i32 = 113;
+const KTIME_GET_COARSE_NS: i32 = 160;
+const GET_FUNC_IP: i32 = 173;
+const GET_ATTACH_COOKIE: i32 = 174;
+
+// BTF by hand: types are words, names are offsets in STRINGS.
+const STRINGS: &[u8] = b"\0x\0.data\0?.data\0arg:ctx\0main_prog\0sub_prog\0ctx\0";
+const DATA: u32 = 3;
+const QMARK_DATA: u32 = 9;
+const ARG_CTX: u32 = 16;
+const MAIN_PROG: u32 = 24;
+const SUB_PROG: u32 = 34;
+const CTX: u32 = 43;
+
+const fn kind(kind: u32, vlen: u32) -> u32 {
+    kind << 24 | vlen
+}
+
+/// `int x`, 4 bytes, signed.
+const INT: &[u32] = &[1, kind(1, 0), 4, 1 << 24 | 32];
+/// A function type with one parameter, behind [`INT`].
+const PROTO: &[u32] = &[0, kind(13, 1), 0, 1, 1];
+/// A variable, behind [`INT`].
+const VAR: &[u32] = &[1, kind(14, 0), 1, 0];
+
+const fn func(linkage: u32) -> [u32; 3] {
+    [1, kind(12, linkage), 2]
+}
+
+const fn datasec(name: u32) -> [u32; 6] {
+    [name, kind(15, 1), 4, 2, 0, 4]
+}
+
+fn btf_bytes(types: &[&[u32]]) -> Vec<u8> {
+    let types: Vec<u8> = types
+        .iter()
+        .copied()
+        .flatten()
+        .flat_map(|w| w.to_ne_bytes())
+        .collect();
+    let len = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(0);
+    let mut bytes = 0xeb9f_u16.to_ne_bytes().to_vec();
+    bytes.extend([1, 0]);
+    for word in [24, 0, len(&types), len(&types), len(STRINGS)] {
+        bytes.extend(word.to_ne_bytes());
+    }
+    bytes.extend(types);
+    bytes.extend(STRINGS);
+    bytes
+}
+
+fn btf(types: &[&[u32]]) -> Option<OwnedFd> {
+    btf_load(&btf_bytes(types), None, None).ok()
+}
+
+fn loads_btf(types: &[&[u32]]) -> bool {
+    btf(types).is_some()
+}
+
+/// BTF whose header tells of a section with the layout of two kinds.
+fn btf_layout() -> bool {
+    let mut bytes = 0xeb9f_u16.to_ne_bytes().to_vec();
+    bytes.extend([1, 0]);
+    // Types, then the layout of void and of INT (4 more bytes), then strings.
+    for word in [32u32, 0, 16, 24, 3, 16, 8] {
+        bytes.extend(word.to_ne_bytes());
+    }
+    bytes.extend(INT.iter().flat_map(|word| word.to_ne_bytes()));
+    bytes.extend([0, 0, 0, 0, 4, 0, 0, 0]);
+    bytes.extend(b"\0x\0");
+    btf_load(&bytes, None, None).is_ok()
+}
+
+const RETURN_0: [Insn; 2] = [build::mov64_imm(0, 0), build::exit()];
+
+fn program<'a>(program_type: ProgramType, instructions: &'a [Insn]) -> ProgLoad<'a> {
+    ProgLoad {
+        program_type,
+        instructions,
+        license: c"GPL",
+        ..ProgLoad::default()
+    }
+}
+
+fn loads(params: &ProgLoad<'_>) -> bool {
+    prog_load(params, None).is_ok()
+}
+
+/// Whether programs of a type may call a helper that takes nothing, or only the context.
+fn calls(program_type: ProgramType, helper: i32) -> bool {
+    loads(&program(
+        program_type,
+        &[build::call(helper), build::exit()],
+    ))
+}
+
+fn program_name() -> bool {
+    let params = program(ProgramType::SOCKET_FILTER, &RETURN_0);
+    loads(&ProgLoad {
+        name: "purebpf_name",
+        ..params
+    })
+}
+
+fn array(value_size: u32, flags: MapFlags) -> Option<MapFd> {
+    let params = MapCreate {
+        map_type: MapType::ARRAY,
+        key_size: 4,
+        value_size,
+        max_entries: 1,
+        flags,
+        ..MapCreate::default()
+    };
+    MapFd::create(&params).ok()
+}
+
+fn map_value(map: &MapFd, dst: u8, offset: u32) -> [Insn; 2] {
+    use std::os::fd::AsRawFd as _;
+    let fd = u64::from(map.as_fd().as_raw_fd().cast_unsigned());
+    build::ld_imm64(dst, opcode::PSEUDO_MAP_VALUE, u64::from(offset) << 32 | fd)
+}
+
+fn global_data() -> bool {
+    let Some(map) = array(32, MapFlags::empty()) else {
+        return false;
+    };
+    let [low, high] = map_value(&map, 1, 16);
+    let store = build::store_imm(opcode::DW, 1, 0, 42);
+    let [zero, exit] = RETURN_0;
+    loads(&program(
+        ProgramType::SOCKET_FILTER,
+        &[low, high, store, zero, exit],
+    ))
+}
+
+fn array_mmap() -> bool {
+    array(4, MapFlags::MMAPABLE).is_some()
+}
+
+fn expected_attach_type() -> bool {
+    let params = program(ProgramType::CGROUP_SOCK, &RETURN_0);
+    loads(&ProgLoad {
+        expected_attach_type: AttachType::CGROUP_INET_SOCK_CREATE,
+        ..params
+    })
+}
+
+fn probe_read_kernel() -> bool {
+    let insns = [
+        build::mov64_reg(1, 10),
+        build::add64_imm(1, -8),
+        build::mov64_imm(2, 8),
+        build::mov64_imm(3, 0),
+        build::call(PROBE_READ_KERNEL),
+        build::exit(),
+    ];
+    loads(&program(ProgramType::TRACEPOINT, &insns))
+}
+
+fn bind_map() -> bool {
+    let Some(map) = array(32, MapFlags::empty()) else {
+        return false;
+    };
+    let params = program(ProgramType::SOCKET_FILTER, &RETURN_0);
+    let Ok(program) = prog_load(&params, None) else {
+        return false;
+    };
+    prog_bind_map(program.as_fd(), map.as_fd()).is_ok()
+}
+
+/// Kernels with BTF of modules tell the name of BTF; the call below asks for it.
+fn module_btf() -> bool {
+    btf(&[INT]).is_some_and(|fd| btf_info(fd.as_fd()).is_ok())
+}
+
+fn perf_link() -> bool {
+    let params = program(ProgramType::TRACEPOINT, &RETURN_0);
+    let Ok(program) = prog_load(&params, None) else {
+        return false;
+    };
+    let link = link_create(&LinkCreate {
+        program: program.as_fd(),
+        target: AttachPoint::Ifindex(u32::MAX),
+        attach_type: AttachType::PERF_EVENT,
+        flags: 0,
+        options: LinkOptions::PerfEvent { cookie: 0 },
+    });
+    // Fd -1 is no perf event, which is for a kernel to say that looks at it.
+    matches!(link, Err(error) if error.errno() == Errno::EBADF)
+}
+
+fn syscall_wrapper() -> bool {
+    let symbol = if cfg!(target_arch = "x86_64") {
+        "__x64_sys_bpf"
+    } else if cfg!(target_arch = "aarch64") {
+        "__arm64_sys_bpf"
+    } else if cfg!(target_arch = "s390x") {
+        "__s390x_sys_bpf"
+    } else if cfg!(target_arch = "riscv64") {
+        "__riscv_sys_bpf"
+    } else {
+        return false;
+    };
+    let unit = std::fs::read_to_string(KPROBE_UNIT).ok();
+    let Some(unit) = unit.and_then(|unit| unit.trim().parse().ok()) else {
+        return false;
+    };
+    let Ok(symbol) = CString::new(symbol) else {
+        return false;
+    };
+    let event = perf_event_open(&PerfEventOpen {
+        kind: PerfKind::Probe {
+            unit,
+            config: 0,
+            name: Some(&symbol),
+            offset: 0,
+        },
+        sampling: Sampling::None,
+        sample_type: 0,
+        wakeup_events: 0,
+        pid: Some(0),
+        cpu: None,
+    });
+    event.is_ok()
+}
+
+fn uprobe_multi_link() -> bool {
+    let params = program(ProgramType::KPROBE, &RETURN_0);
+    let params = ProgLoad {
+        expected_attach_type: AttachType::TRACE_UPROBE_MULTI,
+        ..params
+    };
+    let Ok(program) = prog_load(&params, None) else {
+        return false;
+    };
+    let attempt = |pid| {
+        let link = link_create(&LinkCreate {
+            program: program.as_fd(),
+            target: AttachPoint::None,
+            attach_type: AttachType::TRACE_UPROBE_MULTI,
+            flags: 0,
+            options: LinkOptions::UprobeMulti {
+                path: c"/",
+                offsets: &[0],
+                ref_ctr_offsets: &[],
+                cookies: &[],
+                pid,
+                flags: 0,
+            },
+        });
+        link.err().map(|error| error.errno())
+    };
+    // The root is no file with functions; and kernels that check the pid know -1 for none.
+    attempt(0) == Some(Errno::EBADF) && attempt(u32::MAX) == Some(Errno::EINVAL)
+}
+
+fn arg_ctx_tag() -> bool {
+    // main_prog calls sub_prog, whose parameter is tagged as the context.
+    let types: &[&[u32]] = &[
+        INT,
+        &[0, kind(2, 0), 0],
+        &[0, kind(13, 1), 1, CTX, 1],
+        &[MAIN_PROG, kind(12, 1), 3],
+        &[0, kind(13, 1), 1, CTX, 2],
+        &[SUB_PROG, kind(12, 1), 5],
+        &[ARG_CTX, kind(17, 0), 6, 0],
+    ];
+    let Some(btf) = btf(types) else { return false };
+    let insns = [
+        build::call_rel(1),
+        build::exit(),
+        build::call(GET_FUNC_IP),
+        build::exit(),
+    ];
+    let func_info: Vec<u8> = [0u32, 4, 2, 6]
+        .iter()
+        .flat_map(|w| w.to_ne_bytes())
+        .collect();
+    let params = program(ProgramType::KPROBE, &insns);
+    loads(&ProgLoad {
+        name: "det_arg_ctx",
+        btf: Some(btf.as_fd()),
+        func_info: purebpf_syscall::Records {
+            bytes: &func_info,
+            record_size: 8,
+        },
+        ..params
+    })
+}
+
+/// An offset past the value is refused in either case; what counts is for which reason.
+fn full_range_offset() -> bool {
+    let Some(map) = array(1, MapFlags::empty()) else {
+        return false;
+    };
+    let [low, high] = map_value(&map, 1, 1 << 30);
+    let store = build::store_imm(opcode::W, 1, 0, 0);
+    let [zero, exit] = RETURN_0;
+    let insns = [low, high, store, zero, exit];
+    let mut buffer = vec![0; 4096];
+    let mut log = Log::new(1, &mut buffer);
+    let loaded = prog_load(&program(ProgramType::SOCKET_FILTER, &insns), Some(&mut log));
+    loaded.is_err() && log.text().contains("invalid access to map value pointer")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_feature_has_its_row() {
+        for feature in Feature::ALL {
+            assert!(
+                PROBES.iter().any(|(known, _)| known == feature),
+                "{}",
+                feature.name()
+            );
+        }
+    }
+
+    #[test]
+    fn names_are_where_the_offsets_say() {
+        for (offset, name) in [
+            (1, "x"),
+            (DATA, ".data"),
+            (QMARK_DATA, "?.data"),
+            (ARG_CTX, "arg:ctx"),
+            (MAIN_PROG, "main_prog"),
+            (SUB_PROG, "sub_prog"),
+            (CTX, "ctx"),
+        ] {
+            let rest = STRINGS.get(usize::try_from(offset).unwrap()..).unwrap();
+            assert_eq!(rest.split(|b| *b == 0).next().unwrap(), name.as_bytes());
+        }
+    }
+}
