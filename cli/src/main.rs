@@ -1,2 +1,61 @@
-//! placeholder
-fn main() {}
+//! The `purebpf` program.
+//!
+//! ```text
+//! plan.rs   purebpf plan: what would be loaded, without a kernel
+//! load.rs   purebpf load: what the kernel says to each program
+//! run/      purebpf run: load, attach, and show what arrives
+//! target.rs the kernel that a plan is made for
+//! print.rs  output: tables, lines, errors
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod load;
+mod plan;
+mod print;
+mod run;
+mod target;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(
+    name = "purebpf",
+    version,
+    about = "BPF objects: run, plan and load them"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Load an object, attach its programs, and show what arrives in its ring buffers
+    ///
+    /// Without a file: every process that starts a program and every one that exits.
+    Run(run::Arguments),
+    /// Show what exactly would be loaded: maps and final instructions; needs no privileges
+    Plan(plan::Arguments),
+    /// Load an object, or each of its programs by itself, and show what the kernel says
+    Load(load::Arguments),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Plan(arguments) => plan::run(&arguments),
+        Command::Load(arguments) => load::run(&arguments),
+    };
+    match result {
+        Ok(code) => code,
+        // Whoever reads the output may stop reading.
+        Err(error) if print::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            print::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

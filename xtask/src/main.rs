@@ -1,2 +1,58 @@
-//! placeholder
-fn main() {}
+//! Development tasks, run as `cargo xtask TASK`.
+//!
+//! ```text
+//! fixtures.rs  compiles the BPF objects that tests and the program carry
+//! kernels.rs   fetches Debian's kernels
+//! vm.rs        boots one of them with the tests inside
+//! ci.rs        everything that has to pass
+//! run.rs       how other programs are started and installed
+//! ```
+
+mod ci;
+mod fixtures;
+mod kernels;
+mod run;
+mod vm;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Development tasks of purebpf")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Compile the BPF fixtures and write their manifest
+    Fixtures {
+        /// Only check that sources and objects are those of the manifest
+        #[arg(long)]
+        check: bool,
+    },
+    /// Run the privileged tests inside virtual machines
+    Vm {
+        /// 5.10, 6.1, 6.12, 6.18, 7.2 or all; may be repeated
+        #[arg(long, default_value = "6.12")]
+        kernel: Vec<String>,
+        /// Only test binaries whose name contains this
+        #[arg(long)]
+        only: Option<String>,
+    },
+    /// Run everything that has to pass
+    Ci {
+        /// Leave the virtual machines out
+        #[arg(long)]
+        no_vm: bool,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().task {
+        Task::Fixtures { check: true } => fixtures::check(),
+        Task::Fixtures { check: false } => fixtures::build(),
+        Task::Vm { kernel, only } => vm::run(&kernel, only.as_deref()),
+        Task::Ci { no_vm } => ci::run(!no_vm),
+    }
+}

@@ -1,0 +1,189 @@
+//! `purebpf plan`: maps and programs as they would be loaded.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use purebpf::ObjectSpec;
+use purebpf::insn::{Endian, disasm, opcode};
+use purebpf::plan::{Code, MapPlan, PinPlan, Plan, ProgramPlan, Reference};
+use serde_json::{Value, json};
+
+use crate::print;
+use crate::target::Target;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The object file
+    file: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// BTF of the kernel to plan for: raw, or an ELF file with a section .BTF [default: this machine's]
+    #[arg(long)]
+    btf: Option<PathBuf>,
+    /// Print the final instructions of every program
+    #[arg(long, conflicts_with = "json")]
+    instructions: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let mut spec = ObjectSpec::open(&arguments.file)
+        .with_context(|| format!("opening {}", arguments.file.display()))?;
+    // Programs that are left out by default are part of the picture as well.
+    let autoload: Vec<bool> = spec.programs().map(|program| program.autoload).collect();
+    spec.programs_mut()
+        .for_each(|program| program.autoload = true);
+    let target = Target::new(arguments.btf.as_deref())?;
+    let mut plan = spec.plan(&target)?;
+    for (program, autoload) in plan.programs.iter_mut().zip(autoload) {
+        program.autoload = autoload;
+    }
+    if arguments.json {
+        print::line(&to_json(&plan).to_string())?;
+    } else {
+        show(&plan, arguments.instructions)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn pinning(map: &MapPlan) -> Value {
+    match &map.pin {
+        None => json!("none"),
+        Some(PinPlan::ByName) => json!("by_name"),
+        Some(PinPlan::At(path)) => json!(path.display().to_string()),
+    }
+}
+
+fn to_json(plan: &Plan) -> Value {
+    let maps = plan.maps.iter().map(|map| {
+        json!({
+            "name": map.name,
+            "type": map.map_type.0,
+            "key_size": map.key_size,
+            "value_size": map.value_size,
+            "max_entries": map.max_entries,
+            "flags": map.flags.bits(),
+            "extra": map.map_extra,
+            "pinning": pinning(map),
+        })
+    });
+    let programs = plan.programs.iter().map(|program| {
+        let empty = Code::default();
+        let code = program.outcome.as_ref().unwrap_or(&empty);
+        let maps = code
+            .references
+            .iter()
+            .filter_map(|reference| match reference.to {
+                Reference::Map(map) => {
+                    Some(json!({"insn": reference.insn, "map": plan.maps.get(map)?.name}))
+                }
+                Reference::ModuleBtf(_) => None,
+            });
+        json!({
+            "name": program.name,
+            "section": program.section,
+            "type": program.program_type.0,
+            "expected_attach_type": program.expected_attach_type.0,
+            "autoload": program.autoload,
+            "instructions": hex(code),
+            "maps": maps.collect::<Vec<_>>(),
+            "status": status(program),
+        })
+    });
+    json!({
+        "object": plan.object,
+        "maps": maps.collect::<Vec<_>>(),
+        "programs": programs.collect::<Vec<_>>(),
+    })
+}
+
+fn hex(code: &Code) -> String {
+    let mut hex = String::with_capacity(code.insns.len().saturating_mul(16));
+    for byte in code
+        .insns
+        .iter()
+        .flat_map(|insn| insn.to_bytes(Endian::HOST))
+    {
+        let _infallible = write!(hex, "{byte:02x}");
+    }
+    hex
+}
+
+fn status(program: &ProgramPlan) -> String {
+    match &program.outcome {
+        Ok(_) => "ok".to_owned(),
+        Err(error) => print::chain(error),
+    }
+}
+
+fn show(plan: &Plan, instructions: bool) -> anyhow::Result<()> {
+    print::line(&format!("object {}, license {}", plan.object, plan.license))?;
+    if !plan.maps.is_empty() {
+        let mut table = print::table(&["map", "type", "key", "value", "entries", "flags"]);
+        for map in &plan.maps {
+            table.add_row([
+                map.name.clone(),
+                map.map_type.to_string(),
+                map.key_size.to_string(),
+                map.value_size.to_string(),
+                map.max_entries.to_string(),
+                format!("{:#x}", map.flags.bits()),
+            ]);
+        }
+        print::line(&format!("\n{table}"))?;
+    }
+    let mut table = print::table(&["program", "section", "type", "instructions", "status"]);
+    for program in &plan.programs {
+        let count = program.outcome.as_ref().map_or(0, |code| code.insns.len());
+        table.add_row([
+            program.name.clone(),
+            program.section.clone(),
+            program.program_type.to_string(),
+            count.to_string(),
+            status(program),
+        ]);
+    }
+    print::line(&format!("\n{table}"))?;
+    if instructions {
+        for program in &plan.programs {
+            print::line(&format!("\n{}:", program.name))?;
+            disassembly(plan, program)?;
+        }
+    }
+    Ok(())
+}
+
+/// The instructions of a program, with the source lines they come from.
+fn disassembly(plan: &Plan, program: &ProgramPlan) -> anyhow::Result<()> {
+    let Ok(code) = &program.outcome else {
+        return Ok(());
+    };
+    let mut last = None;
+    for (index, text) in disasm::disassemble(&code.insns) {
+        let line = code.source_line(index);
+        if line != last {
+            if let Some(line) = &line {
+                print::line(&format!("; {} @ {}:{}", line.text, line.file, line.line))?;
+            }
+            last = line;
+        }
+        let map = code
+            .references
+            .iter()
+            .find(|reference| reference.insn == index);
+        let map = map.and_then(|reference| match &reference.to {
+            Reference::Map(map) => plan.maps.get(*map).map(|map| map.name.clone()),
+            Reference::ModuleBtf(module) => Some(format!("btf of {module}")),
+        });
+        let is_value = code.insns.get(index).map(|i| i.src()) == Some(opcode::PSEUDO_MAP_VALUE);
+        let note = match map {
+            Some(map) if is_value => format!(" // value of {map}"),
+            Some(map) => format!(" // map {map}"),
+            None => String::new(),
+        };
+        print::line(&format!("{index:4}: {text}{note}"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,23 @@
+//! Everything that has to pass, in the order in which failures are cheapest to find.
+
+use crate::{fixtures, run, vm};
+
+/// Runs all checks and tests; the first that fails ends it.
+pub(crate) fn run(with_vm: bool) -> anyhow::Result<()> {
+    let cargo = |arguments: &str| {
+        let mut command = run::command("cargo");
+        command.args(arguments.split(' '));
+        command
+    };
+    run::check(&mut cargo("fmt --all --check"))?;
+    fixtures::check()?;
+    run::check(&mut cargo(
+        "clippy --workspace --all-targets --locked -- -D warnings",
+    ))?;
+    run::check(cargo("doc --workspace --no-deps --locked").env("RUSTDOCFLAGS", "-D warnings"))?;
+    run::check(cargo("test --workspace --locked").env("PUREBPF_REQUIRE_KERNEL", "1"))?;
+    if with_vm {
+        vm::run(&["6.1".to_owned(), "6.12".to_owned()], None)?;
+    }
+    Ok(())
+}

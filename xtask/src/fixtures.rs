@@ -1,0 +1,100 @@
+//! The BPF objects that tests and the program carry: compiled by hand, committed, and checked
+//! against a manifest, so that neither `cargo test` nor `cargo build` needs a BPF compiler.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use sha2::{Digest as _, Sha256};
+
+use crate::run;
+
+const FOLDERS: [&str; 2] = ["tests/bpf", "cli/bpf"];
+const MANIFEST: &str = "tests/bpf/MANIFEST";
+
+fn files(endings: &[&str]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for folder in FOLDERS {
+        for entry in fs::read_dir(run::root().join(folder))? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if endings.iter().any(|ending| name.ends_with(ending)) {
+                files.push(Path::new(folder).join(name));
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn manifest() -> anyhow::Result<String> {
+    let mut text = String::new();
+    for file in files(&[".bpf.c", ".bpf.o", ".h"])? {
+        let bytes = fs::read(run::root().join(&file))?;
+        let hash = Sha256::digest(&bytes);
+        let hex = hash.iter().fold(String::new(), |mut hex, byte| {
+            let _infallible = write!(hex, "{byte:02x}");
+            hex
+        });
+        writeln!(text, "{hex}  {}", file.display())?;
+    }
+    Ok(text)
+}
+
+/// Compiles every fixture with clang 19 and writes the manifest.
+pub(crate) fn build() -> anyhow::Result<()> {
+    run::need(
+        &[
+            "clang-19",
+            "llvm-strip-19",
+            "/usr/include/bpf/bpf_helpers.h",
+        ],
+        &["clang-19", "llvm-19", "libbpf-dev", "linux-libc-dev"],
+    )?;
+    for source in files(&[".bpf.c"])? {
+        let folder = run::root().join(source.parent().unwrap_or(Path::new("")));
+        let name = source
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let object = name.replace(".bpf.c", ".bpf.o");
+        run::check(
+            run::command("clang-19")
+                .current_dir(&folder)
+                .args(["-g", "-O2", "--target=bpf", "-mcpu=v3", "-mlittle-endian"])
+                .args(["-Wall", "-Werror", "-I/usr/include/x86_64-linux-gnu"])
+                // Nothing of this machine may be in the object.
+                .args(["-fdebug-compilation-dir=.", "-c", &name, "-o", &object]),
+        )?;
+        run::check(
+            run::command("llvm-strip-19")
+                .current_dir(&folder)
+                .args(["-g", &object]),
+        )?;
+    }
+    fs::write(run::root().join(MANIFEST), manifest()?).context("writing the manifest")
+}
+
+/// Checks that sources and objects are those that were compiled together.
+pub(crate) fn check() -> anyhow::Result<()> {
+    let known = fs::read_to_string(run::root().join(MANIFEST)).context("reading the manifest")?;
+    let found = manifest()?;
+    let changed: Vec<&str> = found
+        .lines()
+        .filter(|line| !known.lines().any(|old| old == *line))
+        .chain(
+            known
+                .lines()
+                .filter(|old| !found.lines().any(|line| line == *old)),
+        )
+        .filter_map(|line| line.split_whitespace().nth(1))
+        .collect();
+    if !changed.is_empty() {
+        bail!(
+            "changed since `cargo xtask fixtures`: {}",
+            changed.join(", ")
+        );
+    }
+    Ok(())
+}
