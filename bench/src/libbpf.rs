@@ -1,0 +1,184 @@
+//! What libbpf makes of an object.
+
+use std::ffi::{CStr, CString};
+use std::path::Path;
+use std::ptr;
+
+use libbpf_sys as sys;
+
+use crate::report::{MapRow, ProgramRow, Side};
+
+struct Object(ptr::NonNull<sys::bpf_object>);
+
+impl Drop for Object {
+    fn drop(&mut self) {
+        unsafe { sys::bpf_object__close(self.0.as_ptr()) }
+    }
+}
+
+fn errno() -> i32 {
+    std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
+}
+
+fn text(chars: *const std::ffi::c_char) -> String {
+    unsafe { CStr::from_ptr(chars) }.to_string_lossy().into_owned()
+}
+
+impl Object {
+    fn open(path: &Path) -> Result<Self, i32> {
+        let path = CString::new(path.to_string_lossy().as_bytes()).map_err(|_| 22)?;
+        let object = unsafe { sys::bpf_object__open_file(path.as_ptr(), ptr::null()) };
+        ptr::NonNull::new(object).map(Self).ok_or_else(errno)
+    }
+
+    fn programs(&self) -> impl Iterator<Item = *mut sys::bpf_program> {
+        let object = self.0.as_ptr();
+        let next = move |previous| {
+            let program = unsafe { sys::bpf_object__next_program(object, previous) };
+            (!program.is_null()).then_some(program)
+        };
+        std::iter::successors(next(ptr::null_mut()), move |program| next(*program))
+    }
+
+    fn maps(&self) -> impl Iterator<Item = *mut sys::bpf_map> {
+        let object = self.0.as_ptr();
+        let next = move |previous| {
+            let map = unsafe { sys::bpf_object__next_map(object, previous) };
+            (!map.is_null()).then_some(map)
+        };
+        std::iter::successors(next(ptr::null_mut()), move |map| next(*map))
+    }
+
+    fn only(&self, wanted: &str) {
+        for program in self.programs() {
+            let name = text(unsafe { sys::bpf_program__name(program) });
+            unsafe { sys::bpf_program__set_autoload(program, name == wanted) };
+        }
+    }
+
+    fn prepare(&self) -> i32 {
+        -unsafe { sys::bpf_object__prepare(self.0.as_ptr()) }
+    }
+
+    fn load(&self) -> i32 {
+        -unsafe { sys::bpf_object__load(self.0.as_ptr()) }
+    }
+
+    fn map_rows(&self) -> Vec<MapRow> {
+        let row = |map: *mut sys::bpf_map| unsafe {
+            MapRow {
+                name: text(sys::bpf_map__name(map)),
+                ty: sys::bpf_map__type(map),
+                key_size: sys::bpf_map__key_size(map),
+                value_size: sys::bpf_map__value_size(map),
+                max_entries: sys::bpf_map__max_entries(map),
+                flags: sys::bpf_map__map_flags(map),
+                extra: sys::bpf_map__map_extra(map),
+            }
+        };
+        self.maps().map(row).collect()
+    }
+
+    /// Final instructions with fds zeroed, and the maps that they refer to.
+    fn instructions(&self, program: *mut sys::bpf_program) -> (Vec<u64>, Vec<(usize, String)>) {
+        let insns = unsafe {
+            let count = sys::bpf_program__insn_cnt(program) as usize;
+            std::slice::from_raw_parts(sys::bpf_program__insns(program).cast::<[u8; 8]>(), count)
+        };
+        let fds: Vec<(i32, String)> = self
+            .maps()
+            .map(|map| unsafe { (sys::bpf_map__fd(map), text(sys::bpf_map__name(map))) })
+            .collect();
+        let mut words: Vec<u64> = insns.iter().map(|insn| u64::from_le_bytes(*insn)).collect();
+        let mut maps = Vec::new();
+        for index in 0..words.len() {
+            let [code, regs, _, _, a, b, c, d] = words[index].to_le_bytes();
+            if code != 0x18 {
+                continue;
+            }
+            let imm = i32::from_le_bytes([a, b, c, d]);
+            match regs >> 4 {
+                1 | 2 => {
+                    let name = fds.iter().find(|(fd, _)| *fd == imm).map(|(_, name)| name.clone());
+                    maps.push((index, name.unwrap_or_else(|| format!("fd {imm}"))));
+                    words[index] &= 0xffff_ffff;
+                }
+                // The fd of a module's BTF.
+                3 => {
+                    if let Some(second) = words.get_mut(index + 1) {
+                        *second &= 0xffff_ffff;
+                    }
+                }
+                _ => {}
+            }
+        }
+        (words, maps)
+    }
+}
+
+fn tag(program: *mut sys::bpf_program) -> Option<[u8; 8]> {
+    let mut info: sys::bpf_prog_info = unsafe { std::mem::zeroed() };
+    let mut len = size_of_val(&info) as u32;
+    let fd = unsafe { sys::bpf_program__fd(program) };
+    let result = unsafe { sys::bpf_prog_get_info_by_fd(fd, &mut info, &mut len) };
+    (result == 0).then_some(info.tag)
+}
+
+/// Everything about one object.
+pub fn results(path: &Path) -> Side {
+    unsafe { sys::libbpf_set_print(None) };
+    let object = match Object::open(path) {
+        Ok(object) => object,
+        Err(errno) => {
+            return Side { open_error: Some(format!("errno {errno}")), ..Side::default() };
+        }
+    };
+    let maps = object.map_rows();
+    let names: Vec<(String, String)> = object
+        .programs()
+        .map(|p| unsafe {
+            (text(sys::bpf_program__name(p)), text(sys::bpf_program__section_name(p)))
+        })
+        .collect();
+    let errno = object.load();
+    drop(object);
+    Side {
+        open_error: None,
+        whole: errno == 0,
+        whole_error: (errno != 0).then(|| format!("errno {errno}")),
+        maps,
+        programs: names.into_iter().map(|(name, section)| alone(path, name, section)).collect(),
+    }
+}
+
+fn alone(path: &Path, name: String, section: String) -> ProgramRow {
+    let mut row = ProgramRow { name, section, ..ProgramRow::default() };
+    let Ok(object) = Object::open(path) else { return row };
+    object.only(&row.name);
+    row.errno = object.prepare();
+    if row.errno != 0 {
+        row.error = Some(format!("prepare: errno {}", row.errno));
+        return row;
+    }
+    let named = |p: &*mut sys::bpf_program| text(unsafe { sys::bpf_program__name(*p) }) == row.name;
+    let Some(program) = object.programs().find(named) else { return row };
+    let (insns, maps) = object.instructions(program);
+    row.insns = Some(insns);
+    row.maps = maps;
+    row.errno = object.load();
+    row.loaded = row.errno == 0;
+    match row.loaded {
+        true => row.tag = tag(program),
+        false => row.error = Some(format!("load: errno {}", row.errno)),
+    }
+    row
+}
+
+/// Opens and loads, and nothing else.
+pub fn load_whole(path: &Path) -> anyhow::Result<()> {
+    let object = Object::open(path).map_err(std::io::Error::from_raw_os_error)?;
+    match object.load() {
+        0 => Ok(()),
+        errno => Err(std::io::Error::from_raw_os_error(errno).into()),
+    }
+}

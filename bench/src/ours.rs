@@ -1,0 +1,107 @@
+//! What purebpf makes of an object.
+
+use std::path::Path;
+
+use purebpf::insn::{Endian, opcode};
+use purebpf::plan::{Plan, ProgramPlan, Reference};
+use purebpf::{Loader, ObjectSpec};
+
+use crate::report::{MapRow, ProgramRow, Side};
+
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text += &format!(": {error}");
+        source = error.source();
+    }
+    text
+}
+
+/// Everything about one object.
+pub fn results(path: &Path) -> Side {
+    let spec = match ObjectSpec::open(path) {
+        Ok(spec) => spec,
+        Err(error) => return Side { open_error: Some(chain(&error)), ..Side::default() },
+    };
+    let loader = Loader::new();
+    let whole = loader.load(&spec);
+    // libbpf rounds sizes of ring buffers when it reads them, so compare them planned.
+    let mut idle = spec.clone();
+    idle.programs_mut().for_each(|program| program.autoload = false);
+    let maps = loader.plan(&idle).map(|plan| plan.maps).unwrap_or_default();
+    let maps = spec.maps().enumerate().map(|(index, map)| MapRow {
+        name: map.name.clone(),
+        ty: map.map_type.0,
+        key_size: map.key_size,
+        value_size: map.value_size,
+        max_entries: match map.max_entries {
+            // Filled in when it is created.
+            0 => 0,
+            entries => maps.get(index).map_or(entries, |plan| plan.max_entries),
+        },
+        flags: map.flags.bits(),
+        extra: map.map_extra,
+    });
+    Side {
+        open_error: None,
+        whole_error: whole.as_ref().err().map(|error| chain(error)),
+        whole: whole.is_ok(),
+        maps: maps.collect(),
+        programs: spec.programs().map(|p| alone(&loader, &spec, &p.name, &p.section)).collect(),
+    }
+}
+
+fn alone(loader: &Loader, spec: &ObjectSpec, name: &str, section: &str) -> ProgramRow {
+    let mut row =
+        ProgramRow { name: name.into(), section: section.into(), ..ProgramRow::default() };
+    let mut spec = spec.clone();
+    if spec.only(name).is_err() {
+        return row;
+    }
+    match loader.plan(&spec) {
+        Ok(plan) => {
+            if let Some(program) = plan.programs.iter().find(|program| program.name == name) {
+                instructions(&plan, program, &mut row);
+            }
+        }
+        Err(error) => {
+            row.error = Some(chain(&error));
+            return row;
+        }
+    }
+    match loader.load(&spec) {
+        Ok(object) => {
+            row.loaded = true;
+            row.tag = object.program(name).ok().map(|program| program.tag());
+        }
+        Err(error) => {
+            row.errno = error.errno().unwrap_or(0);
+            row.error = Some(format!("{}: {}", error.phase().name(), chain(&error)));
+        }
+    }
+    row
+}
+
+fn instructions(plan: &Plan, program: &ProgramPlan, row: &mut ProgramRow) {
+    let Ok(code) = &program.outcome else { return };
+    let words = code.insns.iter().map(|insn| u64::from_le_bytes(insn.to_bytes(Endian::Little)));
+    row.insns = Some(words.collect());
+    row.maps = code
+        .references
+        .iter()
+        .filter_map(|reference| match reference.to {
+            Reference::Map(map) => Some((reference.insn, plan.maps.get(map)?.name.clone())),
+            Reference::ModuleBtf(_) => None,
+        })
+        .collect();
+    debug_assert!(code.insns.iter().all(|insn| insn.src() != opcode::PSEUDO_MAP_FD || !insn.is_ld_imm64() || insn.imm == 0));
+}
+
+/// Opens and loads, and nothing else.
+pub fn load_whole(path: &Path) -> anyhow::Result<()> {
+    let spec = ObjectSpec::open(path)?;
+    let object = purebpf::load(&spec)?;
+    drop(object);
+    Ok(())
+}

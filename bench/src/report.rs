@@ -1,0 +1,60 @@
+//! What each side makes of an object, in a form in which they can be compared.
+
+use serde::{Deserialize, Serialize};
+
+/// Both sides of one object.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Report {
+    pub file: String,
+    pub libbpf: Side,
+    pub ours: Side,
+}
+
+/// One side.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Side {
+    /// Why it could not be opened.
+    pub open_error: Option<String>,
+    /// Whether the object as a whole could be loaded.
+    pub whole: bool,
+    pub whole_error: Option<String>,
+    pub maps: Vec<MapRow>,
+    pub programs: Vec<ProgramRow>,
+}
+
+/// A map as it is declared.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MapRow {
+    pub name: String,
+    pub ty: u32,
+    pub key_size: u32,
+    pub value_size: u32,
+    pub max_entries: u32,
+    pub flags: u32,
+    pub extra: u64,
+}
+
+/// A program, loaded by itself.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct ProgramRow {
+    pub name: String,
+    pub section: String,
+    /// Final instructions as numbers, with fds zeroed; none if it never came so far.
+    pub insns: Option<Vec<u64>>,
+    /// Which instructions refer to which map.
+    pub maps: Vec<(usize, String)>,
+    pub loaded: bool,
+    pub tag: Option<[u8; 8]>,
+    pub errno: i32,
+    pub error: Option<String>,
+}
+
+impl Side {
+    pub fn opened(&self) -> bool {
+        self.open_error.is_none()
+    }
+
+    pub fn program(&self, name: &str) -> Option<&ProgramRow> {
+        self.programs.iter().find(|program| program.name == name)
+    }
+}
