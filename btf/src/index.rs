@@ -1,8 +1,8 @@
 //! Finding types by name.
 //!
-//! BTF that is sorted by name is searched as it lies. For other BTF a table from the hash of the
-//! essential name to types is made when somebody first asks; functions and variables have their
-//! own, since there are many of them and CO-RE asks for none.
+//! Types that a variable can have go into a table, from the hash of the essential name to types,
+//! when somebody first asks. Functions and other symbols are many times more, and CO-RE asks for
+//! none: where BTF is sorted by name they are searched as they lie, else they get a table too.
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -12,61 +12,40 @@ use crate::btf::{Btf, RawType};
 use crate::kind::Kind;
 use crate::name;
 use crate::raw;
-use crate::shape::Info;
+use crate::shape::{Class, Info, Shape};
 use crate::types::TypeId;
 
 /// The ways to find own types by name, each made on first use.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Names {
-    /// The index of the first named type, if the types are sorted by name.
-    sorted: OnceLock<Option<u32>>,
-    tables: [OnceLock<Table>; 2],
+    /// The named types of [`Class::Data`], by index.
+    data: Vec<u32>,
+    data_table: OnceLock<Table>,
+    symbols: OnceLock<Symbols>,
 }
 
-/// What shares a table.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Class {
-    /// What a variable can be made of, and CO-RE relocates.
-    Data = 0,
-    /// Functions, variables, sections, tags, and kinds unknown.
-    Symbol = 1,
+#[derive(Debug)]
+enum Symbols {
+    /// All types are sorted by name; this is the index of the first that has one.
+    Sorted(u32),
+    Table(Table),
 }
-
-impl Class {
-    #[inline]
-    fn of(info: Info) -> Self {
-        // A kind has seven bits.
-        CLASSES
-            .get(usize::from(info.kind_number() & 0x7f))
-            .copied()
-            .unwrap_or(Self::Symbol)
-    }
-}
-
-static CLASSES: [Class; 128] = {
-    use Kind::{Enum, Enum64, Float, Fwd, Int, Struct, Typedef, Union};
-    let mut classes = [Class::Symbol; 128];
-    let mut rest: &mut [Class] = &mut classes;
-    let mut number = 0;
-    while let [class, behind @ ..] = rest {
-        let mut kinds = [Int, Struct, Union, Enum, Fwd, Typedef, Float, Enum64].as_slice();
-        while let [kind, others @ ..] = kinds {
-            if *kind as u8 == number {
-                *class = Class::Data;
-            }
-            kinds = others;
-        }
-        rest = behind;
-        number += 1;
-    }
-    classes
-};
 
 /// Indices of own types by hash: bucket `b` is `members[ends[b - 1]..ends[b]]`, ascending.
 #[derive(Debug)]
 struct Table {
     ends: Vec<u32>,
     members: Vec<u32>,
+}
+
+impl Names {
+    pub(crate) const fn new(data: Vec<u32>) -> Self {
+        Self {
+            data,
+            data_table: OnceLock::new(),
+            symbols: OnceLock::new(),
+        }
+    }
 }
 
 impl Btf {
@@ -83,11 +62,10 @@ impl Btf {
     #[doc(alias = "btf__find_by_name")]
     pub fn find_any(&self, name: &str) -> Option<TypeId> {
         let in_base = self.base().and_then(|base| base.find_any(name));
-        let own = |class| self.named(class, name, false).next();
         in_base.or_else(|| {
-            [Class::Data, Class::Symbol]
-                .into_iter()
-                .filter_map(own)
+            let data = self.data_named(name).next();
+            data.into_iter()
+                .chain(self.symbols_named(name).next())
                 .min()
         })
     }
@@ -96,111 +74,106 @@ impl Btf {
     #[must_use]
     #[doc(alias = "btf__find_by_name_kind_own")]
     pub fn find_own(&self, name: &str, kind: Kind) -> Option<TypeId> {
-        self.named(Class::of(Info::new(kind, false, 0)), name, false)
-            .find(|id| self.kind_of(*id) == Some(kind))
+        let is_kind = |id: &TypeId| self.kind_of(*id) == Some(kind);
+        match Shape::of(kind as u8).class() {
+            Class::Data => self.data_named(name).find(is_kind),
+            Class::Symbol => self.symbols_named(name).find(is_kind),
+        }
     }
 
     /// The own types that are the same to CO-RE by name: `essential` itself and its flavours, such
-    /// as `task_struct___v2`. Types that a variable can be made of; no functions, no variables.
+    /// as `task_struct___v2`. Types that a variable can have; no functions, no variables.
     pub fn essential_candidates<'a>(
         &'a self,
         essential: &'a str,
     ) -> impl Iterator<Item = TypeId> + use<'a> {
-        self.named(Class::Data, essential, true)
+        let bucket = self.data_table().bucket(essential.as_bytes());
+        self.matching(bucket.iter().copied(), essential, name::is_flavour_of)
     }
 
-    fn named<'a>(
-        &'a self,
-        class: Class,
-        name: &'a str,
-        flavours: bool,
-    ) -> impl Iterator<Item = TypeId> + use<'a> {
-        let name = name.as_bytes();
-        let matches = if flavours {
-            name::is_flavour_of
-        } else {
-            name::is
+    fn data_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = TypeId> + use<'a> {
+        let bucket = self.data_table().bucket(name::essential(name.as_bytes()));
+        self.matching(bucket.iter().copied(), name, name::is)
+    }
+
+    fn symbols_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = TypeId> + use<'a> {
+        let bytes = name.as_bytes();
+        let (range, bucket) = match self.names.symbols.get_or_init(|| self.index_symbols()) {
+            Symbols::Sorted(first) => (self.sorted_range(*first, bytes), &[][..]),
+            Symbols::Table(table) => (0..0, table.bucket(name::essential(bytes))),
         };
-        self.slots(class, name, flavours)
-            .filter_map(|index| Some((index, self.own_raw(index)?)))
-            .filter(move |(_, ty)| {
-                ty.name_off != 0
-                    && Class::of(ty.info) == class
-                    && matches(self.strings_from(ty.name_off), name)
+        self.matching(bucket.iter().copied().chain(range), name, name::is)
+            .filter(|id| {
+                self.raw(*id)
+                    .is_some_and(|ty| ty.info.shape().class() == Class::Symbol)
             })
-            .map(|(index, _)| TypeId(self.start_id.saturating_add(index)))
     }
 
-    /// Indices among which all own types of that name are; there may be others.
-    fn slots<'a>(
+    /// Those of the candidates whose names really match.
+    fn matching<'a, I: Iterator<Item = u32>>(
         &'a self,
-        class: Class,
-        name: &[u8],
-        flavours: bool,
-    ) -> impl Iterator<Item = u32> + use<'a> {
-        let (mut plain, mut flavoured, mut bucket) = (0..0, 0..0, &[][..]);
+        candidates: I,
+        name: &'a str,
+        matches: fn(&[u8], &[u8]) -> bool,
+    ) -> impl Iterator<Item = TypeId> + use<'a, I> {
         // The empty name is nobody's, and nothing is named over the end of a string.
-        if !name.is_empty() && !name.contains(&0) {
-            match self
-                .names
-                .sorted
-                .get_or_init(|| self.first_named_if_sorted())
-            {
-                Some(first) => {
-                    plain = self.sorted_range(*first, name, name::is);
-                    if flavours {
-                        let prefix = [name, b"___"].concat();
-                        flavoured = self.sorted_range(*first, &prefix, <[u8]>::starts_with);
-                    }
-                }
-                None => {
-                    let [data, symbol] = &self.names.tables;
-                    let table = if class == Class::Data { data } else { symbol };
-                    // A flavour of `a___b` is something else than the flavour `a___b`.
-                    let len = if flavours {
-                        name.len()
-                    } else {
-                        name::essential_len(name)
-                    };
-                    let essential = name.get(..len).unwrap_or(name);
-                    let table = table.get_or_init(|| Table::build(self, class));
-                    bucket = table.bucket(name::hash(essential));
-                }
-            }
+        let can_match = !name.is_empty() && !name.contains('\0');
+        candidates
+            .filter(move |index| can_match && matches(self.own_name(*index), name.as_bytes()))
+            .map(|index| TypeId(self.start_id.saturating_add(index)))
+    }
+
+    fn data_table(&self) -> &Table {
+        let Names {
+            data, data_table, ..
+        } = &self.names;
+        data_table.get_or_init(|| Table::build(self, data.iter().copied()))
+    }
+
+    fn index_symbols(&self) -> Symbols {
+        if let Some(first) = self.first_named_if_sorted() {
+            return Symbols::Sorted(first);
         }
-        bucket.iter().copied().chain(plain).chain(flavoured)
+        let words = self.words();
+        let is_symbol = |start: &u32| match words.get(*start as usize..) {
+            Some([name, info, ..]) => {
+                let class = Info(raw::value(*info)).shape().class();
+                class == Class::Symbol && raw::value(*name) != 0
+            }
+            _ => false,
+        };
+        let all = (0u32..).zip(&self.starts);
+        Symbols::Table(Table::build(
+            self,
+            all.filter(|(_, start)| is_symbol(start))
+                .map(|(index, _)| index),
+        ))
     }
 
-    fn own_raw(&self, index: u32) -> Option<RawType<'_>> {
-        RawType::at(self.words(), *self.starts.get(index as usize)?)
-    }
-
+    /// The bytes from an own type's name on.
     fn own_name(&self, index: u32) -> &[u8] {
-        self.own_raw(index)
-            .map_or(&[], |ty| self.strings_from(ty.name_off))
+        let start = self.starts.get(index as usize);
+        let ty = start.and_then(|start| RawType::at(self.words(), *start));
+        ty.map_or(&[], |ty| self.strings_from(ty.name_off))
     }
 
-    /// The types whose names start with `name` as `is` sees it, given that they lie together.
-    fn sorted_range(&self, first: u32, name: &[u8], is: fn(&[u8], &[u8]) -> bool) -> Range<u32> {
+    /// The types with this name, given that all types from `first` on are sorted.
+    fn sorted_range(&self, first: u32, name: &[u8]) -> Range<u32> {
         let end = self.starts.len() as u32;
         let start = partition(first..end, |index| {
             let found = self.own_name(index);
             // Bytes behind the NUL are of another string, but only what differs first counts.
-            found
-                .iter()
-                .zip(name)
-                .find(|(a, b)| a != b)
-                .is_some_and(|(a, b)| a < b)
+            let differ = found.iter().zip(name).find(|(a, b)| a != b);
+            differ.is_some_and(|(a, b)| a < b)
         });
-        start..partition(start..end, |index| is(self.own_name(index), name))
+        start..partition(start..end, |index| name::is(self.own_name(index), name))
     }
 
     /// Where the named types start, if the anonymous ones come first and the others in order.
     fn first_named_if_sorted(&self) -> Option<u32> {
         const SAMPLES: u32 = 32;
         let count = self.starts.len() as u32;
-        let anonymous = |index| self.own_raw(index).is_some_and(|ty| ty.name_off == 0);
-        let first = partition(0..count, anonymous);
+        let first = partition(0..count, |index| self.own_name(index).first() == Some(&0));
         // Most BTF is not sorted, which a few comparisons show.
         let step = ((count - first) / SAMPLES).max(1) as usize;
         let in_order = |a, b| matches!(order(a, b), Some(Ordering::Less | Ordering::Equal));
@@ -212,43 +185,49 @@ impl Btf {
             }
             before = name;
         }
-        let words = self.words();
+        let (words, strings) = (self.words(), self.strings());
+        let name_off = |start: &u32| {
+            let word = words.get(*start as usize);
+            word.map_or(0, |word| raw::value(*word))
+        };
+        let (anonymous, named) = self.starts.split_at_checked(first as usize)?;
+        if anonymous.iter().any(|start| name_off(start) != 0) {
+            return None;
+        }
         let mut before: (u32, &[u8]) = (0, &[0]);
-        for (index, start) in self.starts.iter().enumerate() {
-            let name_off = RawType::at(words, *start)?.name_off;
-            if (index as u32) < first {
-                if name_off != 0 {
-                    return None;
-                }
-            } else if name_off != before.0 || name_off == 0 {
-                let name = self.strings_from(name_off);
-                if name_off == 0 || !in_order(before.1, name) {
-                    return None;
-                }
-                before = (name_off, name);
+        for start in named {
+            let offset = name_off(start);
+            if offset == before.0 {
+                continue;
             }
+            let name = match offset.checked_sub(self.start_str) {
+                Some(own) => strings.get(own as usize..).unwrap_or_default(),
+                None => self.strings_from(offset),
+            };
+            if offset == 0 || !in_order(before.1, name) {
+                return None;
+            }
+            before = (offset, name);
         }
         Some(first)
     }
 }
 
 impl Table {
-    fn build(btf: &Btf, class: Class) -> Self {
+    fn build(btf: &Btf, types: impl Iterator<Item = u32>) -> Self {
         let (words, strings) = (btf.words(), btf.strings());
-        let mut hashed: Vec<(u32, u32)> = Vec::new();
-        for (index, start) in btf.starts.iter().enumerate() {
-            let Some([name_off, info, ..]) = words.get(*start as usize..) else {
+        let mut hashed = Vec::with_capacity(types.size_hint().0);
+        for index in types {
+            let start = btf.starts.get(index as usize);
+            let Some(name) = start.and_then(|start| words.get(*start as usize)) else {
                 continue;
             };
-            let name_off = raw::value(*name_off);
-            if name_off == 0 || Class::of(Info(raw::value(*info))) != class {
-                continue;
-            }
-            let name = match name_off.checked_sub(btf.start_str) {
+            let offset = raw::value(*name);
+            let name = match offset.checked_sub(btf.start_str) {
                 Some(own) => strings.get(own as usize..).unwrap_or_default(),
-                None => btf.strings_from(name_off),
+                None => btf.strings_from(offset),
             };
-            hashed.push((name::hash_essential(name), index as u32));
+            hashed.push((name::hash_essential(name), index));
         }
         // Counting sort: each bucket's end first holds its start, and moves as it fills.
         let mut ends = vec![0u32; hashed.len().next_power_of_two() + 1];
@@ -276,8 +255,8 @@ impl Table {
         Self { ends, members }
     }
 
-    fn bucket(&self, hash: u32) -> &[u32] {
-        let bucket = hash as usize & (self.ends.len() - 1);
+    fn bucket(&self, essential: &[u8]) -> &[u32] {
+        let bucket = name::hash(essential) as usize & (self.ends.len() - 1);
         let start = bucket
             .checked_sub(1)
             .and_then(|before| self.ends.get(before));
@@ -301,23 +280,28 @@ fn partition(mut range: Range<u32>, before: impl Fn(u32) -> bool) -> u32 {
 }
 
 /// How two strings are ordered, as `strcmp` has it, or nothing if that takes too long to say.
+#[inline]
 fn order(a: &[u8], b: &[u8]) -> Option<Ordering> {
     let (a_words, b_words) = (a.as_chunks::<8>().0, b.as_chunks::<8>().0);
     let limit = name::MAX_NAME / 8;
     for (x, y) in a_words.iter().zip(b_words).take(limit) {
-        if x != y || x.contains(&0) {
-            return Some(order_short(x, y));
+        let (x, y) = (u64::from_le_bytes(*x), u64::from_le_bytes(*y));
+        let (end, differ) = (name::zero_bytes(x), x ^ y);
+        if differ == 0 && end == 0 {
+            continue;
         }
+        // The lowest byte is the first, and what differs behind a common NUL does not count.
+        let equal = differ == 0 || end != 0 && end.trailing_zeros() < differ.trailing_zeros() & !7;
+        let by_bytes = x.swap_bytes().cmp(&y.swap_bytes());
+        return Some(if equal { Ordering::Equal } else { by_bytes });
     }
     let same = a_words.len().min(b_words.len());
-    (same < limit).then(|| {
-        order_short(
-            a.get(same * 8..).unwrap_or_default(),
-            b.get(same * 8..).unwrap_or_default(),
-        )
-    })
+    let rest = |bytes| <[u8]>::get(bytes, same * 8..).unwrap_or_default();
+    (same < limit).then(|| order_short(rest(a), rest(b)))
 }
 
+/// The same byte by byte, for the end of the string section.
+#[cold]
 fn order_short(a: &[u8], b: &[u8]) -> Ordering {
     for (x, y) in a.iter().zip(b) {
         if x != y || *x == 0 {
@@ -457,7 +441,7 @@ mod tests {
             .flat_map(|name| [name, (Kind::Fwd as u32) << 24, 0])
             .flat_map(u32::to_ne_bytes)
             .collect();
-        let btf = Btf::parse(crate::raw::Header::assemble(&types, &[], &strings).unwrap()).unwrap();
+        let btf = Btf::parse(raw::Header::assemble(&types, &[], &strings).unwrap()).unwrap();
         let start = std::time::Instant::now();
         assert_eq!(btf.find("x", Kind::Fwd), None);
         assert_eq!(btf.find("_", Kind::Fwd), Some(TypeId(LEN - 1)));

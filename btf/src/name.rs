@@ -16,6 +16,11 @@ pub fn essential_name(name: &str) -> &str {
     name.get(..essential_len(name.as_bytes())).unwrap_or(name)
 }
 
+/// The same of bytes.
+pub(crate) fn essential(name: &[u8]) -> &[u8] {
+    name.get(..essential_len(name)).unwrap_or(name)
+}
+
 pub(crate) fn essential_len(name: &[u8]) -> usize {
     if name.len() >= MAX_NAME {
         return name.len();
@@ -87,15 +92,14 @@ pub(crate) fn hash_essential(bytes: &[u8]) -> u32 {
         }
         state = mix(state, word);
     }
-    let name = bounded(bytes);
-    hash(name.get(..essential_len(name)).unwrap_or(name))
+    hash(essential(bounded(bytes)))
 }
 
 const REPEAT: u64 = 0x0101_0101_0101_0101;
 const UNDERSCORES: u64 = u64::from_le_bytes([b'_'; 8]);
 
 /// The high bit of each byte that is zero; the lowest one set is always right.
-const fn zero_bytes(word: u64) -> u64 {
+pub(crate) const fn zero_bytes(word: u64) -> u64 {
     word.wrapping_sub(REPEAT) & !word & REPEAT << 7
 }
 

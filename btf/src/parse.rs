@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::index::Names;
 use crate::kind::Kind;
 use crate::raw::{self, Header, MAX_ID, Word};
-use crate::shape::{BASE_WORDS, Entry, Field, Info};
+use crate::shape::{BASE_WORDS, Class, Entry, Field, Info};
 use crate::types::TypeId;
 
 impl Btf {
@@ -54,7 +54,7 @@ fn parse(mut data: BtfData, base: Option<Arc<Btf>>) -> Result<Btf> {
         starts: Vec::new(),
         base,
         pointer_size: OnceLock::new(),
-        names: Names::default(),
+        names: Names::new(Vec::new()),
     };
     check_strings(&btf)?;
     let scan = Scan::run(&btf, foreign)?;
@@ -62,8 +62,13 @@ fn parse(mut data: BtfData, base: Option<Arc<Btf>>) -> Result<Btf> {
     if end > u64::from(MAX_ID) {
         return Err(Error::TooLarge { what: "types" });
     }
-    let Scan { starts, largest } = scan;
+    let Scan {
+        starts,
+        data,
+        largest,
+    } = scan;
     btf.starts = starts;
+    btf.names = Names::new(data);
     // Void has offset 0 for a name even where there are no strings at all.
     let names_fit = largest.name < btf.end_str().max(1);
     if !names_fit || largest.ty >= btf.len() {
@@ -91,6 +96,8 @@ fn check_strings(btf: &Btf) -> Result<()> {
 /// What the pass over all types found out.
 struct Scan {
     starts: Vec<u32>,
+    /// The named types of [`Class::Data`], noted here to spare the index another pass.
+    data: Vec<u32>,
     largest: Largest,
 }
 
@@ -109,11 +116,12 @@ impl Scan {
         let starts = Vec::with_capacity(words.len() / 6);
         let mut scan = Self {
             starts,
+            data: Vec::new(),
             largest: Largest { name: 0, ty: 0 },
         };
         let mut at = 0;
         loop {
-            at = scan.known_kinds(btf, words, at);
+            (scan, at) = scan.known_kinds(btf, words, at);
             let rest = words.get(at..).unwrap_or_default();
             let Some(ty) = RawType::at(rest, 0) else {
                 break;
@@ -147,37 +155,46 @@ impl Scan {
     }
 
     /// Takes in all types from this word on, up to one that is not known or not whole.
-    fn known_kinds(&mut self, btf: &Btf, words: &[Word], mut at: usize) -> usize {
-        let mut largest = self.largest;
-        while let Some(record) = words
-            .get(at..)
-            .and_then(<[Word]>::first_chunk::<BASE_WORDS>)
-        {
+    #[inline(never)]
+    fn known_kinds(self, btf: &Btf, words: &[Word], at: usize) -> (Self, usize) {
+        let Self {
+            mut starts,
+            mut data,
+            mut largest,
+        } = self;
+        let mut rest = words.get(at..).unwrap_or_default();
+        while let Some((record, tail)) = rest.split_first_chunk::<BASE_WORDS>() {
             let [name, info, third] = record.map(raw::value);
             let info = Info(info);
-            let body = at + BASE_WORDS;
-            let mut end = body;
-            if info.is(Kind::Func) {
+            let next = if info.is(Kind::Func) {
                 // Nearly half of a kernel's types, so these go a short way.
-                let proto = is_proto(btf, &self.starts, words, third);
+                let proto = is_proto(btf, &starts, words, third);
                 largest = largest.and(name, if proto { third } else { u32::MAX });
+                tail
             } else {
                 let shape = info.shape();
-                end += shape.extra_words(info.vlen());
-                let Some(extra) = words.get(body..end) else { break };
-                if !shape.is_known() {
+                let split = tail.split_at_checked(shape.extra_words(info.vlen()));
+                let Some((extra, next)) = split.filter(|_| shape.is_known()) else {
                     break;
+                };
+                if name != 0 && shape.class() == Class::Data {
+                    data.push(starts.len() as u32);
                 }
                 largest = largest.and(name, shape.type_in_third(third));
                 if !extra.is_empty() {
                     largest = largest.with(extra, shape.entry());
                 }
-            }
-            self.starts.push(at as u32);
-            at = end;
+                next
+            };
+            starts.push((words.len() - rest.len()) as u32);
+            rest = next;
         }
-        self.largest = largest;
-        at
+        let scan = Self {
+            starts,
+            data,
+            largest,
+        };
+        (scan, words.len() - rest.len())
     }
 }
 

@@ -11,6 +11,15 @@ pub(crate) enum Field {
     Type,
 }
 
+/// What the name of a type names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// A type that a variable can have, and that CO-RE relocates.
+    Data,
+    /// A function, variable, section, tag, or something unknown; all other types have no name.
+    Symbol,
+}
+
 /// What follows the first three words of a record: nothing, one of it, or `vlen` of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Entry {
@@ -50,6 +59,7 @@ impl Entry {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
     entry: Entry,
+    class: Class,
     known: bool,
     /// Words of the single entry.
     once: u8,
@@ -64,6 +74,7 @@ pub(crate) const BASE_WORDS: usize = 3;
 
 const UNKNOWN: Shape = Shape {
     entry: Entry::None,
+    class: Class::Symbol,
     known: false,
     once: 0,
     each: 0,
@@ -72,33 +83,34 @@ const UNKNOWN: Shape = Shape {
 
 /// By the seven bits that a record has for its kind. There is no record of void.
 static SHAPES: [Shape; 128] = {
+    use Class::{Data, Symbol};
     use Field::{Plain, Type};
     let rows = [
-        (Kind::Int, Plain, Entry::Word),
-        (Kind::Ptr, Type, Entry::None),
-        (Kind::Array, Plain, Entry::Array),
-        (Kind::Struct, Plain, Entry::Member),
-        (Kind::Union, Plain, Entry::Member),
-        (Kind::Enum, Plain, Entry::Enumerator),
-        (Kind::Fwd, Plain, Entry::None),
-        (Kind::Typedef, Type, Entry::None),
-        (Kind::Volatile, Type, Entry::None),
-        (Kind::Const, Type, Entry::None),
-        (Kind::Restrict, Type, Entry::None),
-        (Kind::Func, Type, Entry::None),
-        (Kind::FuncProto, Type, Entry::Param),
-        (Kind::Var, Type, Entry::Word),
-        (Kind::Datasec, Plain, Entry::SecInfo),
-        (Kind::Float, Plain, Entry::None),
-        (Kind::DeclTag, Type, Entry::Word),
-        (Kind::TypeTag, Type, Entry::None),
-        (Kind::Enum64, Plain, Entry::Enumerator64),
+        (Kind::Int, Plain, Entry::Word, Data),
+        (Kind::Ptr, Type, Entry::None, Symbol),
+        (Kind::Array, Plain, Entry::Array, Symbol),
+        (Kind::Struct, Plain, Entry::Member, Data),
+        (Kind::Union, Plain, Entry::Member, Data),
+        (Kind::Enum, Plain, Entry::Enumerator, Data),
+        (Kind::Fwd, Plain, Entry::None, Data),
+        (Kind::Typedef, Type, Entry::None, Data),
+        (Kind::Volatile, Type, Entry::None, Symbol),
+        (Kind::Const, Type, Entry::None, Symbol),
+        (Kind::Restrict, Type, Entry::None, Symbol),
+        (Kind::Func, Type, Entry::None, Symbol),
+        (Kind::FuncProto, Type, Entry::Param, Symbol),
+        (Kind::Var, Type, Entry::Word, Symbol),
+        (Kind::Datasec, Plain, Entry::SecInfo, Symbol),
+        (Kind::Float, Plain, Entry::None, Data),
+        (Kind::DeclTag, Type, Entry::Word, Symbol),
+        (Kind::TypeTag, Type, Entry::None, Symbol),
+        (Kind::Enum64, Plain, Entry::Enumerator64, Data),
     ];
     let mut shapes = [UNKNOWN; 128];
     let mut left = rows.as_slice();
     let mut rest: &mut [Shape] = &mut shapes;
     let mut number = 0;
-    while let ([slot, behind @ ..], [(kind, third, entry), after @ ..]) = (rest, left) {
+    while let ([slot, behind @ ..], [(kind, third, entry, class), after @ ..]) = (rest, left) {
         if number == *kind as u8 {
             let words = entry.fields().len() as u8;
             let (once, each) = if entry.is_single() {
@@ -109,6 +121,7 @@ static SHAPES: [Shape; 128] = {
             let third_mask = if matches!(third, Type) { u32::MAX } else { 0 };
             *slot = Shape {
                 entry: *entry,
+                class: *class,
                 known: true,
                 once,
                 each,
@@ -133,6 +146,11 @@ impl Shape {
     #[inline]
     pub(crate) const fn entry(&self) -> Entry {
         self.entry
+    }
+
+    #[inline]
+    pub(crate) const fn class(&self) -> Class {
+        self.class
     }
 
     /// Whether the kind is one of [`Kind`]; otherwise this shape is that of an empty record.

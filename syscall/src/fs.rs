@@ -61,7 +61,12 @@ pub fn file_system_of(fd: BorrowedFd<'_>) -> Result<Option<FileSystem>, CallErro
 /// Whether this process, with its effective rights, may read a file, and execute it if asked for.
 #[must_use]
 pub fn is_accessible(path: &Path, execute: bool) -> bool {
-    let mode = AccessFlags::R_OK | if execute { AccessFlags::X_OK } else { AccessFlags::empty() };
+    let mode = AccessFlags::R_OK
+        | if execute {
+            AccessFlags::X_OK
+        } else {
+            AccessFlags::empty()
+        };
     faccessat(AT_FDCWD, path, mode, AtFlags::AT_EACCESS).is_ok()
 }
 

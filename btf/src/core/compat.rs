@@ -33,10 +33,7 @@ impl<'a> Pair<'a> {
 
     /// Whether two names, given as offsets, are the same but for the flavour.
     pub(super) fn same_essential_name(&self, local: u32, target: u32) -> bool {
-        let essential = |bytes| {
-            let name = name::bounded(bytes);
-            name.get(..name::essential_len(name)).unwrap_or(name)
-        };
+        let essential = |bytes| name::essential(name::bounded(bytes));
         essential(self.local.strings_from(local)) == essential(self.target.strings_from(target))
     }
 

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use purebpf_insn::AttachType;
+use purebpf_insn::{AttachType, ProgramType};
 use purebpf_syscall::perf::{
     PerfEventOpen, PerfKind, Sampling, perf_event_enable, perf_event_open, perf_event_set_bpf,
 };
@@ -39,30 +39,51 @@ pub(super) struct EventOptions {
     pub(super) leave_disabled: bool,
 }
 
+/// An open event, and the probe in tracefs that it is of. The event goes first: a probe cannot be
+/// removed while an event is on it.
+pub(super) struct OpenEvent {
+    pub(super) fd: OwnedFd,
+    pub(super) probe: Option<LegacyProbe>,
+}
+
 /// Attaches a program to an event, which the link takes over.
 pub(super) fn attach_event(
     program: &Program,
-    event: OwnedFd,
-    probe: Option<LegacyProbe>,
+    event: OpenEvent,
     options: EventOptions,
 ) -> Result<Link, Error> {
-    let link = if options.by_ioctl {
-        None
-    } else {
-        link_on(program, &event, options.cookie)?
+    check_type(program)?;
+    let link = match options.by_ioctl {
+        true => None,
+        false => link_on(program, &event.fd, options.cookie)?,
     };
     if link.is_none() {
-        set_program(program, &event, options.cookie)?;
+        set_program(program, &event.fd, options.cookie)?;
     }
     if !options.leave_disabled {
         let failed = Error::call(program, "enable its perf event");
-        perf_event_enable(event.as_fd()).map_err(failed)?;
+        perf_event_enable(event.fd.as_fd()).map_err(failed)?;
     }
+    let OpenEvent { fd, probe } = event;
     let (fd, event) = match link {
-        Some(link) => (link, Event::Under(event)),
-        None => (event, Event::Itself),
+        Some(link) => (link, Event::Under(fd)),
+        None => (fd, Event::Itself),
     };
     Ok(Link::with_event(fd, event, probe, Some(program.clone())))
+}
+
+/// Refuses a program that cannot be on a perf event: the kernel's answer would be the same as that of
+/// a kernel without links on perf events.
+fn check_type(program: &Program) -> Result<(), Error> {
+    match program.program_type() {
+        ProgramType::KPROBE | ProgramType::TRACEPOINT | ProgramType::PERF_EVENT => Ok(()),
+        other => Err(Error::mismatch(
+            program,
+            "its type",
+            other,
+            "kprobe, tracepoint or perf_event",
+        )),
+    }
 }
 
 /// A link on an event; `None` if the kernel has no such links.
@@ -89,7 +110,7 @@ fn create(
 }
 
 /// Whether the kernel has links on perf events: asked for one on an fd that cannot be, it then
-/// complains about the fd, and not about the request. `program` is of a type that takes them.
+/// complains about the fd, and not about the request. `program` has passed [`check_type`].
 fn has_links(program: &Program) -> bool {
     static KNOWN: OnceLock<bool> = OnceLock::new();
     *KNOWN.get_or_init(|| {
@@ -137,6 +158,7 @@ pub(super) struct Probe<'a> {
 
 impl Probe<'_> {
     pub(super) fn attach(&self, program: &Program) -> Result<Link, Error> {
+        check_type(program)?;
         let unit = match self.mode {
             ProbeMode::Legacy => None,
             _ => unit_number(self.unit),
@@ -153,17 +175,21 @@ impl Probe<'_> {
             by_ioctl,
             leave_disabled: false,
         };
-        let (event, probe) = match unit {
-            Some(unit) => (self.open(program, unit)?, None),
+        let event = match unit {
+            Some(unit) => OpenEvent {
+                fd: self.open(program, unit)?,
+                probe: None,
+            },
             None => {
                 let probe = self.create_legacy(program)?;
-                (
-                    self.event(program, PerfKind::Tracepoint(probe.id()?))?,
-                    Some(probe),
-                )
+                let fd = self.event(program, PerfKind::Tracepoint(probe.id()?))?;
+                OpenEvent {
+                    fd,
+                    probe: Some(probe),
+                }
             }
         };
-        attach_event(program, event, probe, options)
+        attach_event(program, event, options)
     }
 
     fn open(&self, program: &Program, unit: u32) -> Result<OwnedFd, Error> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use purebpf_syscall::duplicate;
 use purebpf_syscall::perf::{PerfEventOpen, PerfKind, Sampling, perf_event_open};
 
-use super::perf::{EventOptions, attach_event};
+use super::perf::{EventOptions, OpenEvent, attach_event};
 use super::section;
 use crate::{Error, Link, Program};
 
@@ -124,7 +124,7 @@ impl PerfEvent {
 
 impl super::Target for PerfEvent {
     fn attach(&self, program: &Program) -> Result<Link, Error> {
-        let event = match &self.source {
+        let fd = match &self.source {
             Source::Opened(event) => duplicate(event.as_fd()),
             Source::Kind { event_type, config } => perf_event_open(&PerfEventOpen {
                 kind: PerfKind::Event {
@@ -138,7 +138,7 @@ impl super::Target for PerfEvent {
                 cpu: self.cpu,
             }),
         };
-        let event = event.map_err(Error::call(program, "open its perf event"))?;
-        attach_event(program, event, None, self.options)
+        let fd = fd.map_err(Error::call(program, "open its perf event"))?;
+        attach_event(program, OpenEvent { fd, probe: None }, self.options)
     }
 }

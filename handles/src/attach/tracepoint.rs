@@ -2,7 +2,7 @@
 
 use purebpf_syscall::perf::{PerfEventOpen, PerfKind, Sampling, perf_event_open};
 
-use super::perf::{EventOptions, attach_event};
+use super::perf::{EventOptions, OpenEvent, attach_event};
 use super::section;
 use crate::{Error, Link, Program, tracefs};
 
@@ -53,7 +53,7 @@ impl Tracepoint {
 impl super::Target for Tracepoint {
     fn attach(&self, program: &Program) -> Result<Link, Error> {
         let id = tracefs::event_id(&format!("{}/{}", self.category, self.name))?;
-        let event = perf_event_open(&PerfEventOpen {
+        let fd = perf_event_open(&PerfEventOpen {
             kind: PerfKind::Tracepoint(id),
             sampling: Sampling::None,
             sample_type: 0,
@@ -67,7 +67,7 @@ impl super::Target for Tracepoint {
             cookie: self.cookie,
             ..EventOptions::default()
         };
-        attach_event(program, event, None, options)
+        attach_event(program, OpenEvent { fd, probe: None }, options)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What tests on a running kernel share: whether they can run, places to pin, small programs.
 
-#![allow(dead_code, reason = "each test file uses a part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use purebpf_handles::{Map, MapAttributes, Program, ProgramAttributes};
 use purebpf_insn::{AttachType, Insn, MapType, ProgramType, build, opcode as op};
 
 /// Whether `there`; if not, says that the test is left out, or fails where it must not be.
-pub fn can(there: bool, what: &str) -> bool {
+pub(crate) fn can(there: bool, what: &str) -> bool {
     if !there {
         assert!(
             std::env::var_os("PUREBPF_REQUIRE_KERNEL").is_none(),
@@ -23,12 +23,12 @@ pub fn can(there: bool, what: &str) -> bool {
 }
 
 /// Whether this process may do anything.
-pub fn root() -> bool {
+pub(crate) fn root() -> bool {
     can(purebpf_syscall::host::effective_uid() == 0, "root")
 }
 
 /// Where tracefs is mounted, if it is, or can be now.
-pub fn tracefs() -> bool {
+pub(crate) fn tracefs() -> bool {
     let root = purebpf_handles::tracefs::root();
     if !root.join("events").exists() {
         let none = None::<&str>;
@@ -47,10 +47,10 @@ fn fresh_name() -> String {
 }
 
 /// A bpffs of its own, gone with it.
-pub struct Bpffs(PathBuf);
+pub(crate) struct Bpffs(PathBuf);
 
 impl Bpffs {
-    pub fn mount() -> Self {
+    pub(crate) fn mount() -> Self {
         let path = std::env::temp_dir().join(fresh_name());
         std::fs::create_dir(&path).unwrap();
         mount(
@@ -64,7 +64,7 @@ impl Bpffs {
         Self(path)
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 }
@@ -77,10 +77,10 @@ impl Drop for Bpffs {
 }
 
 /// A cgroup of version 2 of its own, gone with it.
-pub struct Group(pub PathBuf);
+pub(crate) struct Group(pub(crate) PathBuf);
 
 impl Group {
-    pub fn create() -> Option<Self> {
+    pub(crate) fn create() -> Option<Self> {
         let mounts = std::fs::read_to_string("/proc/mounts").unwrap();
         let root = mounts.lines().find_map(|line| {
             let mut words = line.split(' ').skip(1);
@@ -96,7 +96,7 @@ impl Group {
     }
 
     /// Moves this process in, or back to the root.
-    pub fn enter(&self, inside: bool) {
+    pub(crate) fn enter(&self, inside: bool) {
         let directory = if inside {
             &self.0
         } else {
@@ -113,15 +113,15 @@ impl Drop for Group {
 }
 
 /// An array of one element of 8 bytes.
-pub fn counter() -> Map {
+pub(crate) fn counter() -> Map {
     Map::create(&MapAttributes::new(MapType::ARRAY, 4, 8, 1).name("counter")).unwrap()
 }
 
-pub fn count(map: &Map) -> u64 {
+pub(crate) fn count(map: &Map) -> u64 {
     map.typed::<u32, u64>().unwrap().get(&0).unwrap().unwrap()
 }
 
-pub fn map_address(register: u8, map: &Map) -> [Insn; 2] {
+pub(crate) fn map_address(register: u8, map: &Map) -> [Insn; 2] {
     let fd = u64::from(map.as_fd().as_raw_fd().cast_unsigned());
     build::ld_imm64(register, op::PSEUDO_MAP_FD, fd)
 }
@@ -143,7 +143,7 @@ fn element(map: &Map, result: i32) -> Vec<Insn> {
 }
 
 /// A program that adds one to the counter and returns `result`.
-pub fn counting(map: &Map, result: i32) -> Vec<Insn> {
+pub(crate) fn counting(map: &Map, result: i32) -> Vec<Insn> {
     let mut program = element(map, result);
     program.extend([
         build::mov64_imm(1, 1),
@@ -155,7 +155,7 @@ pub fn counting(map: &Map, result: i32) -> Vec<Insn> {
 }
 
 /// A program that stores its cookie in the counter.
-pub fn storing_cookie(map: &Map) -> Vec<Insn> {
+pub(crate) fn storing_cookie(map: &Map) -> Vec<Insn> {
     let mut program = vec![build::call(174), build::mov64_reg(6, 0)];
     // The context is in register 1 at the start, and the helper wants it there.
     program.extend(element(map, 0));
@@ -167,7 +167,7 @@ pub fn storing_cookie(map: &Map) -> Vec<Insn> {
     program
 }
 
-pub fn attributes(program_type: ProgramType, instructions: Vec<Insn>) -> ProgramAttributes {
+pub(crate) fn attributes(program_type: ProgramType, instructions: Vec<Insn>) -> ProgramAttributes {
     ProgramAttributes {
         name: "test_program".into(),
         program_type,
@@ -177,11 +177,11 @@ pub fn attributes(program_type: ProgramType, instructions: Vec<Insn>) -> Program
     }
 }
 
-pub fn load(program_type: ProgramType, instructions: Vec<Insn>) -> Program {
+pub(crate) fn load(program_type: ProgramType, instructions: Vec<Insn>) -> Program {
     Program::load(&attributes(program_type, instructions)).unwrap_or_else(|error| fail(&error))
 }
 
-pub fn load_for(
+pub(crate) fn load_for(
     program_type: ProgramType,
     attach_type: AttachType,
     instructions: Vec<Insn>,
@@ -194,7 +194,11 @@ pub fn load_for(
 }
 
 /// Loads a program for a function or typedef of the kernel.
-pub fn load_traced(attach_type: AttachType, target: u32, instructions: Vec<Insn>) -> Program {
+pub(crate) fn load_traced(
+    attach_type: AttachType,
+    target: u32,
+    instructions: Vec<Insn>,
+) -> Program {
     let attributes = ProgramAttributes {
         expected_attach_type: attach_type,
         attach_btf_id: target,
@@ -203,12 +207,12 @@ pub fn load_traced(attach_type: AttachType, target: u32, instructions: Vec<Insn>
     Program::load(&attributes).unwrap_or_else(|error| fail(&error))
 }
 
-pub fn fail(error: &purebpf_handles::Error) -> ! {
+pub(crate) fn fail(error: &purebpf_handles::Error) -> ! {
     panic!("{error}: {error:?}")
 }
 
 /// The type id of what has this kind (8 typedef, 12 function) and name in the kernel's BTF.
-pub fn kernel_type(kind: u32, name: &str) -> Option<u32> {
+pub(crate) fn kernel_type(kind: u32, name: &str) -> Option<u32> {
     let data = std::fs::read("/sys/kernel/btf/vmlinux").ok()?;
     let word = |at: usize| u32::from_ne_bytes(data[at..at + 4].try_into().unwrap());
     let header = word(4) as usize;
@@ -242,6 +246,6 @@ pub fn kernel_type(kind: u32, name: &str) -> Option<u32> {
 }
 
 /// Fds of this process that are open.
-pub fn open_fds() -> usize {
+pub(crate) fn open_fds() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }

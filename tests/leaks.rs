@@ -1,0 +1,51 @@
+//! A load leaves nothing behind, whether it succeeds or fails: one test, so that nothing else of this
+//! process opens files meanwhile.
+
+#[path = "../handles/tests/common/mod.rs"]
+mod common;
+mod support;
+
+use purebpf::RunningKernel;
+use support::open;
+
+fn fds() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+#[test]
+fn loads_and_failed_loads_leave_no_fd() {
+    if !common::root() {
+        return;
+    }
+    // Features are probed, and the kernel's BTF is mapped, once.
+    let kernel = RunningKernel::get();
+    let names = [
+        "minimal",
+        "globals",
+        "maps",
+        "externs",
+        "core",
+        "attach",
+        "fentry",
+        "rejected",
+        "subprograms",
+    ];
+    let once = |name: &str| {
+        let result = purebpf::load(&open(&format!("{name}.bpf.o")));
+        result
+            .map(|object| object.attach_all().map(|links| links.len()))
+            .is_ok()
+    };
+    names.iter().for_each(|name| {
+        once(name);
+    });
+    for name in names {
+        let before = fds();
+        for _ in 0..3 {
+            let is_loaded = once(name);
+            assert!(!is_loaded || name != "rejected");
+        }
+        assert_eq!(fds(), before, "{name}");
+    }
+    drop(kernel);
+}

@@ -1,0 +1,334 @@
+//! Objects on a kernel: variables, maps and their values, externs, subprograms, CO-RE, pins.
+
+#[path = "../handles/tests/common/mod.rs"]
+mod common;
+mod support;
+
+use purebpf::handles::{TestRun, UpdateFlags};
+use purebpf::plan::TargetKernel as _;
+use purebpf::{Loader, Map, MapFlags, Object, ObjectSpec, RunningKernel};
+use support::{eventually, getpgid, older_than, open};
+
+/// Runs a raw tracepoint program once, on purpose.
+fn run(object: &Object, program: &str) -> u32 {
+    let run = TestRun::new().context(&[0; 16]);
+    object
+        .program(program)
+        .unwrap()
+        .test_run(&run)
+        .unwrap()
+        .return_value
+}
+
+/// The value of a variable of the loaded object.
+fn variable(object: &Object, spec: &ObjectSpec, section: &str, name: &str) -> Vec<u8> {
+    let btf = spec.btf().unwrap();
+    let id = btf.find(section, purebpf::btf::Kind::Datasec).unwrap();
+    let purebpf::btf::TypeKind::Datasec { secinfos, .. } = btf.ty(id).unwrap().kind else {
+        panic!("{section} is no section");
+    };
+    let entry = secinfos
+        .iter()
+        .find(|entry| btf.name(entry.ty).unwrap() == name)
+        .unwrap();
+    let mut value = vec![0; entry.size as usize];
+    let memory = object.map(section).unwrap().memory().unwrap();
+    memory.read(entry.offset as usize, &mut value).unwrap();
+    value
+}
+
+fn number(bytes: &[u8]) -> u64 {
+    let mut wide = [0; 8];
+    wide[..bytes.len()].copy_from_slice(bytes);
+    u64::from_le_bytes(wide)
+}
+
+#[test]
+fn globals_are_set_before_loading_and_seen_after() {
+    if !common::root() {
+        return;
+    }
+    let mut spec = open("globals.bpf.o");
+    spec.set_global("factor", 5u32).unwrap();
+    spec.set_global("start", 1000u64).unwrap();
+    spec.set_global("result", 1u64).unwrap();
+    let object = purebpf::load(&spec).unwrap();
+    let value = |name| number(&variable(&object, &spec, ".bss", name));
+    assert_eq!(value("result"), 1);
+    let link = object.attach("compute").unwrap();
+    assert!(eventually(|| {
+        getpgid();
+        value("calls") > 0 && value("result") == 1000 * 5 + 7 + 5
+    }));
+    drop(link);
+    assert_eq!(
+        number(&variable(&object, &spec, ".data.elsewhere", "elsewhere")),
+        5
+    );
+}
+
+#[test]
+fn constants_are_frozen() {
+    if common::root() {
+        let object = purebpf::load(&open("globals.bpf.o")).unwrap();
+        let constants = object.map(".rodata").unwrap();
+        assert!(constants.flags().contains(MapFlags::RDONLY_PROG));
+        let value = vec![0; constants.value_size() as usize];
+        let error = constants
+            .update(&[0; 4], &value, UpdateFlags::ANY)
+            .unwrap_err();
+        assert_eq!(error.errno().unwrap() as i32, 1);
+    }
+}
+
+#[test]
+fn a_global_of_another_size_or_name_is_refused() {
+    let mut spec = open("globals.bpf.o");
+    let error = spec.set_global("factor", 5u64).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "global `factor`: the value has 8 bytes, the variable 4"
+    );
+    let error = spec.set_global("factr", 5u32).unwrap_err().to_string();
+    assert!(
+        error.contains("no global `factr`") && error.contains("`factor`"),
+        "{error}"
+    );
+    assert_eq!(spec.global("factor").unwrap(), 3u32.to_ne_bytes());
+    assert_eq!(spec.global("calls").unwrap(), [0; 8]);
+}
+
+#[test]
+fn maps_have_the_attributes_and_values_that_the_file_says() {
+    if !common::root() {
+        return;
+    }
+    let mut spec = open("maps.bpf.o");
+    spec.map_mut("hash").unwrap().max_entries = 99;
+    let object = purebpf::load(&spec).unwrap();
+    let sizes = |name: &str| {
+        let map = object.map(name).unwrap();
+        (map.key_size(), map.value_size(), map.max_entries())
+    };
+    assert_eq!(sizes("hash"), (8, 16, 99));
+    assert_eq!(sizes("per_cpu"), (4, 12, 2));
+    assert_eq!(sizes("ring"), (0, 0, 8192));
+    assert_eq!(
+        sizes("perf").2,
+        RunningKernel::get().possible_cpus().unwrap()
+    );
+    // A slot of a map of maps reads as the id of the inner map.
+    let outer = object.map("outer").unwrap();
+    let slot = |index: u32| {
+        outer
+            .lookup(&index.to_ne_bytes(), UpdateFlags::ANY)
+            .unwrap()
+    };
+    let id = |name| Some(object.map(name).unwrap().id().0.to_ne_bytes().to_vec());
+    assert_eq!(
+        (slot(0), slot(1), slot(2)),
+        (id("first"), None, id("second"))
+    );
+    let jumps = object.map("jumps").unwrap();
+    let tail = object
+        .program("tail")
+        .unwrap()
+        .id()
+        .0
+        .to_ne_bytes()
+        .to_vec();
+    assert_eq!(
+        jumps.lookup(&1u32.to_ne_bytes(), UpdateFlags::ANY).unwrap(),
+        Some(tail)
+    );
+}
+
+#[test]
+fn subprograms_and_callbacks_run() {
+    if !common::root() || older_than(5, 13) {
+        return;
+    }
+    let spec = open("subprograms.bpf.o");
+    let object = purebpf::load(&spec).unwrap();
+    assert_eq!(run(&object, "direct"), 5 + 10 + 14);
+    let numbers = object.map("numbers").unwrap().typed::<u32, u64>().unwrap();
+    for (key, value) in [(0, 1), (1, 2), (2, 3), (3, 4)] {
+        numbers.insert(&key, &value).unwrap();
+    }
+    assert_eq!(run(&object, "with_callback"), 3);
+    assert_eq!(
+        number(&variable(&object, &spec, ".bss", "sum")),
+        2 * (1 + 2 + 3 + 4)
+    );
+}
+
+#[test]
+fn externs_are_what_the_kernel_says() {
+    if !common::root() {
+        return;
+    }
+    let spec = open("externs.bpf.o");
+    let object = purebpf::load(&spec).unwrap();
+    run(&object, "read_externs");
+    let bss = |name| number(&variable(&object, &spec, ".bss", name));
+    let data = |name| number(&variable(&object, &spec, ".data", name));
+    assert_eq!(bss("version"), u64::from(RunningKernel::get().version()));
+    assert!([100, 250, 300, 1000].contains(&bss("hz")), "{}", bss("hz"));
+    assert_eq!(bss("has_syscall"), 1);
+    assert_eq!((data("has_missing"), data("has_symbol")), (0, 0));
+}
+
+#[test]
+fn the_users_configuration_wins() {
+    if !common::root() {
+        return;
+    }
+    let mut spec = open("externs.bpf.o");
+    spec.kconfig = Some("CONFIG_HZ=4321\nCONFIG_PUREBPF_MISSING=y\n".to_owned());
+    let object = purebpf::load(&spec).unwrap();
+    run(&object, "read_externs");
+    assert_eq!(number(&variable(&object, &spec, ".bss", "hz")), 4321);
+    assert_eq!(number(&variable(&object, &spec, ".data", "has_missing")), 1);
+}
+
+#[test]
+fn core_relocations_read_the_right_members() {
+    if !common::root() {
+        return;
+    }
+    let spec = open("core.bpf.o");
+    let object = purebpf::load(&spec).unwrap();
+    run(&object, "ask");
+    let bytes = variable(&object, &spec, ".bss", "answers");
+    let words: Vec<u64> = bytes.chunks(8).map(number).collect();
+    let [
+        pid,
+        parent,
+        start,
+        _vm,
+        shifts,
+        exists,
+        missing,
+        offset,
+        size,
+        signed,
+        ..,
+    ] = words[..]
+    else {
+        panic!("{words:?}");
+    };
+    let kernel = RunningKernel::get().btf().unwrap();
+    let task = kernel
+        .find("task_struct", purebpf::btf::Kind::Struct)
+        .unwrap();
+    let composite = kernel.ty(task).unwrap().kind.composite().unwrap();
+    let member = composite
+        .members()
+        .iter()
+        .find(|m| kernel.name_at(m.name_off).unwrap() == "pid");
+    assert_eq!(offset, u64::from(member.unwrap().bit_offset / 8));
+    assert_eq!(pid, nix::unistd::gettid().as_raw() as u64);
+    assert_eq!(parent, nix::unistd::getppid().as_raw() as u64);
+    assert!(start > 0);
+    assert_eq!(
+        (shifts, exists, missing, size, signed),
+        (32 * 100 + 32, 1, 0, 16, 1)
+    );
+    let [
+        type_exists,
+        type_missing,
+        type_size,
+        local,
+        target,
+        has_value,
+        no_value,
+        value,
+    ] = words[10..18]
+    else {
+        panic!("{words:?}");
+    };
+    assert_eq!((type_exists, type_missing), (1, 0));
+    assert_eq!(type_size, u64::from(composite.size));
+    let own = spec
+        .btf()
+        .unwrap()
+        .find("task_struct", purebpf::btf::Kind::Struct)
+        .unwrap();
+    assert_eq!((local, target), (u64::from(own.0), u64::from(task.0)));
+    // PIDTYPE_TGID is 51 in the object, 1 in every kernel.
+    assert_eq!((has_value, no_value, value), (1, 0, 1));
+}
+
+#[test]
+fn a_pinned_map_is_shared_and_a_different_one_refused() {
+    if !common::root() {
+        return;
+    }
+    let folder = common::Bpffs::mount();
+    let mut spec = open("minimal.bpf.o");
+    spec.map_mut("counts").unwrap().pin_by_name = true;
+    let loader = Loader::new().pin_root(folder.path(""));
+    let first = loader.load(&spec).unwrap().map("counts").unwrap();
+    let second = loader.load(&spec).unwrap().map("counts").unwrap();
+    assert_eq!(first.id(), second.id());
+    spec.map_mut("counts").unwrap().max_entries = 7;
+    let error = loader.load(&spec).unwrap_err();
+    assert_eq!(error.phase().name(), "map");
+    assert_eq!(
+        error.to_string(),
+        "map `counts`: max_entries is 1 in the map there is, 7 in the object"
+    );
+    assert!(folder.path("counts").exists());
+}
+
+#[test]
+fn a_load_that_fails_takes_its_pins_back() {
+    if !common::root() {
+        return;
+    }
+    let folder = common::Bpffs::mount();
+    let mut spec = open("rejected.bpf.o");
+    spec.map_mut("counts").unwrap().pin_by_name = true;
+    let loader = Loader::new().pin_root(folder.path(""));
+    assert_eq!(loader.load(&spec).unwrap_err().phase().name(), "program");
+    assert!(!folder.path("counts").exists());
+}
+
+#[test]
+fn a_whole_object_is_pinned_all_or_nothing() {
+    if !common::root() {
+        return;
+    }
+    let folder = common::Bpffs::mount();
+    let object = purebpf::load(&open("maps.bpf.o")).unwrap();
+    object.pin(folder.path("all")).unwrap();
+    let again = Map::from_pin(folder.path("all").join("hash")).unwrap();
+    assert_eq!(again.id(), object.map("hash").unwrap().id());
+    // The second one finds a name taken, and leaves none of its own.
+    let other = purebpf::load(&open("maps.bpf.o")).unwrap();
+    std::fs::create_dir(folder.path("half")).unwrap();
+    let taken = object.map("ring").unwrap();
+    let taken = Map::from_id(taken.id()).unwrap();
+    taken.pin(folder.path("half").join("ring")).unwrap();
+    other.pin(folder.path("half")).unwrap_err();
+    let left: Vec<_> = std::fs::read_dir(folder.path("half")).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+}
+
+#[test]
+fn a_map_can_be_given_to_the_loader() {
+    if !common::root() {
+        return;
+    }
+    let map = common::counter();
+    let object = Loader::new()
+        .map("counts", &map)
+        .load(&open("minimal.bpf.o"))
+        .unwrap();
+    assert_eq!(object.map("counts").unwrap().id(), map.id());
+    let error = Loader::new()
+        .map("nothing", &map)
+        .load(&open("minimal.bpf.o"))
+        .unwrap_err();
+    assert!(error.to_string().contains("no map `nothing`"), "{error}");
+}

@@ -1,0 +1,74 @@
+//! What the tests of the facade share, beside what those of the handles do.
+
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use purebpf::{ObjectSpec, RingBuffer};
+use purebpf_syscall::host;
+
+/// A compiled fixture. Inside a virtual machine they are in the working directory.
+pub fn fixture(name: &str) -> PathBuf {
+    let here = PathBuf::from("tests/bpf").join(name);
+    match here.exists() {
+        true => here,
+        false => PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/bpf")
+            .join(name),
+    }
+}
+
+pub fn open(name: &str) -> ObjectSpec {
+    ObjectSpec::open(fixture(name)).unwrap()
+}
+
+/// Something that the running kernel lacks altogether, and no right or mount can bring.
+pub fn lacks(is_missing: bool, what: &str) -> bool {
+    if is_missing {
+        println!("not on this kernel: {what}");
+    }
+    is_missing
+}
+
+/// Whether the kernel is older than this.
+pub fn older_than(major: u32, minor: u32) -> bool {
+    let is_older = host::release().unwrap() < (major, minor, 0);
+    lacks(is_older, &format!("what came with {major}.{minor}"))
+}
+
+pub fn has_kprobes() -> bool {
+    let is_missing = !PathBuf::from("/sys/bus/event_source/devices/kprobe/type").exists();
+    !lacks(is_missing, "kprobes")
+}
+
+/// Waits for a record that satisfies the condition.
+pub fn wait_for(ring: &mut RingBuffer, mut is_wanted: impl FnMut(&[u8]) -> bool) -> bool {
+    let end = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < end {
+        while let Some(record) = ring.next().unwrap() {
+            if is_wanted(&record) {
+                return true;
+            }
+        }
+        ring.wait(Some(Duration::from_millis(100))).unwrap();
+    }
+    false
+}
+
+/// Waits until the condition holds.
+pub fn eventually(mut holds: impl FnMut() -> bool) -> bool {
+    let end = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < end {
+        if holds() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    false
+}
+
+/// A system call that nobody else makes and that does nothing.
+pub fn getpgid() {
+    nix::unistd::getpgid(None).unwrap();
+}
