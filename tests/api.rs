@@ -1,5 +1,14 @@
 //! What the public API promises of itself.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails by panicking"
+)]
+
 use std::path::Path;
 
 use purebpf::handles::{MapAttributes, Memory, ProgramAttributes, Token};

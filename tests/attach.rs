@@ -1,5 +1,14 @@
 //! Every mechanism to attach by: an event caused on purpose is seen, and none once it is detached.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails by panicking"
+)]
+
 #[path = "../handles/tests/common/mod.rs"]
 mod common;
 mod support;

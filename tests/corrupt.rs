@@ -1,6 +1,15 @@
 //! Hostile files: every fixture cut at every byte, and with every byte changed, is read and planned
 //! without a panic. All of them in a release build, a sample in others.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails by panicking"
+)]
+
 mod support;
 
 use std::path::Path;

@@ -1,6 +1,15 @@
 //! A load leaves nothing behind, whether it succeeds or fails: one test, so that nothing else of this
 //! process opens files meanwhile.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails by panicking"
+)]
+
 #[path = "../handles/tests/common/mod.rs"]
 mod common;
 mod support;

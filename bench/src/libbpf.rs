@@ -99,8 +99,10 @@ impl Object {
             let imm = i32::from_le_bytes([a, b, c, d]);
             match regs >> 4 {
                 1 | 2 => {
-                    let name = fds.iter().find(|(fd, _)| *fd == imm).map(|(_, name)| name.clone());
-                    maps.push((index, name.unwrap_or_else(|| format!("fd {imm}"))));
+                    // Another number is one that the source itself wrote there.
+                    if let Some((_, name)) = fds.iter().find(|(fd, _)| *fd == imm) {
+                        maps.push((index, name.clone()));
+                    }
                     words[index] &= 0xffff_ffff;
                 }
                 // The fd of a module's BTF.

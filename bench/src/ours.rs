@@ -85,7 +85,11 @@ fn alone(loader: &Loader, spec: &ObjectSpec, name: &str, section: &str) -> Progr
 
 fn instructions(plan: &Plan, program: &ProgramPlan, row: &mut ProgramRow) {
     let Ok(code) = &program.outcome else { return };
-    let words = code.insns.iter().map(|insn| u64::from_le_bytes(insn.to_bytes(Endian::Little)));
+    let words = code.insns.iter().map(|insn| {
+        let is_map = matches!(insn.src(), opcode::PSEUDO_MAP_FD | opcode::PSEUDO_MAP_VALUE);
+        let imm = if insn.is_ld_imm64() && is_map { 0 } else { insn.imm };
+        u64::from_le_bytes(insn.with_imm(imm).to_bytes(Endian::Little))
+    });
     row.insns = Some(words.collect());
     row.maps = code
         .references
@@ -95,7 +99,6 @@ fn instructions(plan: &Plan, program: &ProgramPlan, row: &mut ProgramRow) {
             Reference::ModuleBtf(_) => None,
         })
         .collect();
-    debug_assert!(code.insns.iter().all(|insn| insn.src() != opcode::PSEUDO_MAP_FD || !insn.is_ld_imm64() || insn.imm == 0));
 }
 
 /// Opens and loads, and nothing else.

@@ -256,3 +256,50 @@ impl<'a> RawType<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builder::BtfBuilder;
+    use crate::core::{KnownTargets, Resolver};
+    use crate::ext::BtfExt;
+    use crate::types::IntEncoding;
+
+    #[test]
+    fn everything_that_is_kept_can_be_shared_between_threads() {
+        fn shared<T: Send + Sync + 'static>() {}
+        shared::<Btf>();
+        shared::<BtfExt>();
+        shared::<BtfBuilder>();
+        shared::<Resolver<KnownTargets>>();
+        shared::<Error>();
+    }
+
+    #[test]
+    fn data_of_this_byte_order_is_not_copied() {
+        let mut builder = BtfBuilder::new();
+        builder.add_int("int", 4, IntEncoding::SIGNED).unwrap();
+        let data = Arc::new(builder.to_bytes(Endian::HOST).unwrap());
+        let start = data.as_ptr();
+        let btf = Btf::parse(Arc::clone(&data)).unwrap();
+        assert_eq!(btf.raw_bytes().as_ptr(), start);
+        drop(data);
+        assert_eq!(btf.find("int", Kind::Int), Some(TypeId(1)));
+    }
+
+    #[test]
+    fn name_that_is_no_text_is_still_bytes() {
+        let mut builder = BtfBuilder::new();
+        builder.add_int("i@t", 4, IntEncoding::SIGNED).unwrap();
+        let mut data = builder.to_bytes(Endian::HOST).unwrap();
+        let at = data.iter().position(|byte| *byte == b'@').unwrap();
+        data[at] = 0xc0;
+        let btf = Btf::parse(data).unwrap();
+        let name_off = btf.ty(TypeId(1)).unwrap().name_off;
+        assert_eq!(btf.str_at(name_off).unwrap(), b"i\xc0t");
+        assert!(matches!(
+            btf.name(TypeId(1)),
+            Err(Error::NotUtf8 { offset: 1, .. })
+        ));
+    }
+}

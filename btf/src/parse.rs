@@ -155,6 +155,7 @@ impl Scan {
     }
 
     /// Takes in all types from this word on, up to one that is not known or not whole.
+    // By itself the loop gets by with the registers that there are.
     #[inline(never)]
     fn known_kinds(self, btf: &Btf, words: &[Word], at: usize) -> (Self, usize) {
         let Self {

@@ -182,20 +182,21 @@ fn to_json(object: &str, outcomes: &[Outcome]) -> Value {
 }
 
 fn show(outcomes: &[Outcome]) -> anyhow::Result<()> {
-    let mut table = print::table(&["program", "section", "loaded", "tag or reason"]);
+    let mut table = print::table(&["program", "section", "loaded", "tag"]);
     for outcome in outcomes {
-        let (loaded, text) = match &outcome.result {
+        let (loaded, tag) = match &outcome.result {
             Ok(Some(tag)) => ("yes", hex(*tag)),
-            Ok(None) => (
-                "no",
-                "its section says that it is not loaded by default".to_owned(),
-            ),
-            Err(failure) => (
-                "no",
-                failure.text.lines().next().unwrap_or_default().to_owned(),
-            ),
+            Ok(None) => ("off by default", String::new()),
+            Err(_) => ("no", String::new()),
         };
-        table.add_row([outcome.name.as_str(), &outcome.section, loaded, &text]);
+        table.add_row([outcome.name.as_str(), &outcome.section, loaded, &tag]);
     }
-    print::line(&table.to_string())
+    print::line(&table.to_string())?;
+    for outcome in outcomes {
+        if let Err(failure) = &outcome.result {
+            let reason = failure.text.lines().next().unwrap_or_default();
+            print::line(&format!("{}: {reason}", outcome.name))?;
+        }
+    }
+    Ok(())
 }

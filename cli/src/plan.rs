@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use purebpf::ObjectSpec;
-use purebpf::insn::{Endian, disasm, opcode};
+use purebpf::insn::{Endian, Insn, disasm, opcode};
 use purebpf::plan::{Code, MapPlan, PinPlan, Plan, ProgramPlan, Reference};
 use serde_json::{Value, json};
 
@@ -101,11 +101,16 @@ fn to_json(plan: &Plan) -> Value {
 
 fn hex(code: &Code) -> String {
     let mut hex = String::with_capacity(code.insns.len().saturating_mul(16));
-    for byte in code
+    // An fd that the source itself wrote there means nothing to anybody else.
+    let without_fd = |insn: &Insn| match insn.src() {
+        opcode::PSEUDO_MAP_FD | opcode::PSEUDO_MAP_VALUE if insn.is_ld_imm64() => insn.with_imm(0),
+        _ => *insn,
+    };
+    let bytes = code
         .insns
         .iter()
-        .flat_map(|insn| insn.to_bytes(Endian::HOST))
-    {
+        .flat_map(|insn| without_fd(insn).to_bytes(Endian::HOST));
+    for byte in bytes {
         let _infallible = write!(hex, "{byte:02x}");
     }
     hex

@@ -21,7 +21,7 @@ pub struct BtfObject {
 }
 
 /// Log lengths tried, bytes: the kernel cuts what does not fit, and tells so.
-pub(crate) const LOG_SIZES: [usize; 3] = [64 << 10, 1 << 20, 16 << 20];
+const LOG_SIZES: [usize; 3] = [64 << 10, 1 << 20, 16 << 20];
 
 /// Runs `call`, and if it is refused once more for the log, with more and more room.
 pub(crate) fn with_log<T>(

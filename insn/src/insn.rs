@@ -111,6 +111,12 @@ impl Insn {
         self.regs = Self::pack(dst, self.src());
     }
 
+    /// The same instruction with another immediate.
+    #[must_use]
+    pub const fn with_imm(self, imm: i32) -> Self {
+        Self { imm, ..self }
+    }
+
     /// The class, the low three bits of the opcode.
     #[must_use]
     pub const fn class(self) -> u8 {

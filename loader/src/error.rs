@@ -102,7 +102,7 @@ pub enum Error {
         /// Which, where and why.
         rejection: Box<Rejection>,
         /// What the kernel said.
-        source: purebpf_handles::Error,
+        source: purebpf_handles::CallError,
     },
     /// A program could not be attached.
     #[error("program `{program}` cannot be attached")]
@@ -193,9 +193,9 @@ impl Error {
         match self {
             Self::Btf { source, .. }
             | Self::Map { source, .. }
-            | Self::Program { source, .. }
             | Self::Attach { source, .. }
             | Self::Handle(source) => number(source),
+            Self::Program { source, .. } => Some(source.raw_os_error()),
             Self::Plan(_)
             | Self::Incompatible { .. }
             | Self::NoTarget { .. }

@@ -113,9 +113,11 @@ impl Loader {
     }
 }
 
+/// Maps and programs, in the order of the plan; a hole is one that is not to be loaded.
+type Handles = (Vec<Option<Map>>, Vec<Option<Loaded>>);
+
 impl Session<'_> {
-    /// Maps and programs, in the order of the plan; a hole is one that is not to be loaded.
-    fn load(&mut self, plan: &Plan) -> Result<(Vec<Option<Map>>, Vec<Option<Loaded>>), Error> {
+    fn load(&mut self, plan: &Plan) -> Result<Handles, Error> {
         let maps = maps::create(self, plan)?;
         let programs = programs::load(self, plan, &maps)?;
         maps::fill_program_slots(plan, &maps, &programs)?;

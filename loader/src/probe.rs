@@ -11,8 +11,10 @@ use purebpf_syscall::{
     btf_load, link_create, probe, prog_bind_map, prog_load,
 };
 
+type Probe = fn() -> bool;
+
 /// How each feature is found out. Those that are missing here are not probed but follow from others.
-const PROBES: &[(Feature, fn() -> bool)] = &[
+const PROBES: &[(Feature, Probe)] = &[
     (Feature::ProgramName, program_name),
     (Feature::GlobalData, global_data),
     (Feature::Btf, || loads_btf(&[INT])),

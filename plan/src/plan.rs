@@ -78,8 +78,10 @@ pub struct MapPlan {
     pub autocreate: bool,
     /// Where it comes from.
     pub origin: MapOrigin,
-    /// Value of element 0; zeros where there is none.
+    /// Value of element 0, or of the variables in an arena; zeros where there is none.
     pub contents: Option<Vec<u8>>,
+    /// Where in an arena its variables begin, bytes; 0 for every other map.
+    pub contents_offset: u32,
     /// Whether user space may not write it any more once it is filled.
     pub freeze: bool,
     /// Slots to fill: index and what.

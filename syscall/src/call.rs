@@ -17,7 +17,7 @@ use crate::CallError;
 /// A command of `bpf(2)`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Command {
-    number: u32,
+    number: i32,
     pub(crate) name: &'static str,
 }
 

@@ -30,7 +30,7 @@ const MAGIC: [(u32, FileSystem); 4] = [
 ];
 
 fn known(kind: FsType) -> Option<FileSystem> {
-    // The width and sign of the field depend on the machine, the magic number has 32 bits.
+    // Its width and sign depend on the machine, the magic number has 32 bits.
     let magic = kind.0 as u32;
     MAGIC
         .iter()

@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::OnceLock;
 
 use nix::errno::Errno;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, rlim_t, setrlimit};
 
 use crate::CallError;
 
@@ -133,15 +133,26 @@ pub fn release_name() -> Result<String, CallError> {
 /// # Errors
 /// `getrlimit` fails.
 pub fn memlock_limit() -> Result<(u64, u64), CallError> {
-    getrlimit(Resource::RLIMIT_MEMLOCK).map_err(CallError::at("getrlimit"))
+    let limits = getrlimit(Resource::RLIMIT_MEMLOCK).map_err(CallError::at("getrlimit"))?;
+    Ok((bytes_of(limits.0), bytes_of(limits.1)))
 }
 
-/// Sets soft and hard limit of locked memory, bytes.
+/// Sets soft and hard limit of locked memory, bytes; `u64::MAX` is no limit.
 ///
 /// # Errors
 /// `EPERM` to go above the hard limit without `CAP_SYS_RESOURCE`.
 pub fn set_memlock_limit(bytes: u64) -> Result<(), CallError> {
-    setrlimit(Resource::RLIMIT_MEMLOCK, bytes, bytes).map_err(CallError::at("setrlimit"))
+    // What does not fit in the type is no limit either.
+    let limit = rlim_t::try_from(bytes).unwrap_or(RLIM_INFINITY);
+    setrlimit(Resource::RLIMIT_MEMLOCK, limit, limit).map_err(CallError::at("setrlimit"))
+}
+
+fn bytes_of(limit: rlim_t) -> u64 {
+    if limit == RLIM_INFINITY {
+        u64::MAX
+    } else {
+        limit.into()
+    }
 }
 
 /// The effective user id.

@@ -13,6 +13,13 @@
 //! The only crate of purebpf with `unsafe`: slices and borrowed fds go in, owned fds and plain values
 //! come out, every fd is close-on-exec and above 2. Nothing here knows what a program or map is for.
 
+#![allow(
+    trivial_numeric_casts,
+    clippy::unnecessary_cast,
+    clippy::useless_conversion,
+    reason = "the types of C differ between machines"
+)]
+
 mod attach;
 mod attr;
 mod call;

@@ -1,5 +1,13 @@
 //! What the tests of the facade share, beside what those of the handles do.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails by panicking"
+)]
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
 use std::path::PathBuf;

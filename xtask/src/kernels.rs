@@ -30,6 +30,8 @@ pub(crate) struct Kernel {
     pub(crate) version: &'static str,
     pub(crate) image: PathBuf,
     pub(crate) config: PathBuf,
+    /// What `uname -r` says in it.
+    pub(crate) release: String,
 }
 
 /// The kernels of these versions; `all` stands for every one.
@@ -68,23 +70,41 @@ fn one(version: &'static str, suite: &str, package: &str) -> anyhow::Result<Kern
     Ok(Kernel {
         version,
         image: find(&dir, "vmlinuz")?,
-        config: find(&dir, "config-")?,
+        release: release(&dir)?,
+        config: find(&dir, "config")?,
     })
 }
 
-fn find(dir: &Path, prefix: &str) -> anyhow::Result<PathBuf> {
+fn release(dir: &Path) -> anyhow::Result<String> {
+    for folder in ["lib/modules", "usr/lib/modules"] {
+        let Ok(mut entries) = fs::read_dir(dir.join(folder)) else {
+            continue;
+        };
+        if let Some(entry) = entries.next() {
+            return Ok(entry?.file_name().to_string_lossy().into_owned());
+        }
+    }
+    bail!("no modules in {}", dir.display())
+}
+
+/// A file that is called so, perhaps with a dash and a version behind it.
+fn find(dir: &Path, stem: &str) -> anyhow::Result<PathBuf> {
     let mut folders = vec![dir.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder)? {
             let entry = entry?;
             if entry.file_type()?.is_dir() {
                 folders.push(entry.path());
-            } else if entry.file_name().to_string_lossy().starts_with(prefix) {
+                continue;
+            }
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let rest = name.strip_prefix(stem);
+            if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-')) {
                 return Ok(entry.path());
             }
         }
     }
-    bail!("no {prefix}* in {}", dir.display())
+    bail!("no {stem} in {}", dir.display())
 }
 
 /// Runs apt with a suite of its own, without touching the machine's.

@@ -108,8 +108,10 @@ fn initramfs(kernel: &Kernel, binaries: &[PathBuf], only: Option<&str>) -> anyho
     ] {
         fs::create_dir_all(dir.join(folder))?;
     }
-    let release = kernel.config.file_name().unwrap_or_default();
-    fs::copy(&kernel.config, dir.join("boot").join(release))?;
+    fs::copy(
+        &kernel.config,
+        dir.join(format!("boot/config-{}", kernel.release)),
+    )?;
     fs::copy("/bin/busybox", dir.join("bin/busybox"))?;
     let init = dir.join("init");
     fs::write(&init, INIT)?;

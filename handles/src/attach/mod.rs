@@ -4,7 +4,7 @@
 //! tracepoint.rs  raw_tracepoint.rs  trace.rs          tracing by a name known to the kernel
 //! kprobe.rs      uprobe.rs          perf_event.rs     tracing through a perf event (perf.rs)
 //! kprobe_multi.rs  uprobe_multi.rs                    many places at once
-//! xdp.rs  tcx.rs  cgroup.rs  netfilter.rs  netns.rs   the network
+//! xdp.rs  tcx.rs  cgroup.rs  netfilter.rs  netns.rs  sockmap.rs    the network
 //! iter.rs                                             iterators
 //! section.rs  glob.rs  binary.rs  archive.rs          section names, patterns, files of the host
 //! ```
@@ -23,6 +23,7 @@ mod perf;
 mod perf_event;
 mod raw_tracepoint;
 mod section;
+mod sockmap;
 mod tcx;
 mod trace;
 mod tracepoint;
@@ -42,6 +43,7 @@ pub use netns::Netns;
 pub use perf::ProbeMode;
 pub use perf_event::PerfEvent;
 pub use raw_tracepoint::RawTracepoint;
+pub use sockmap::Sockmap;
 pub use tcx::{Netkit, Place, Tcx};
 pub use trace::Trace;
 pub use tracepoint::Tracepoint;

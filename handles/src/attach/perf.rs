@@ -225,7 +225,10 @@ impl Probe<'_> {
             // Any process on one CPU is enough: the probe is hit wherever it is run into.
             cpu: if self.pid.is_some() { None } else { Some(0) },
         })
-        .map_err(Error::call(program, "open a perf event for its probe"))
+        .map_err(Error::call(
+            format_args!("{program} at {}", self.legacy.1),
+            "open a perf event for its probe",
+        ))
     }
 
     fn create_legacy(&self, program: &Program) -> Result<LegacyProbe, Error> {

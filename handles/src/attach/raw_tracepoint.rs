@@ -55,8 +55,11 @@ impl super::Target for RawTracepoint {
     fn attach(&self, program: &Program) -> Result<Link, Error> {
         let name = CString::new(&*self.name)
             .map_err(|_| Error::invalid(program, "the tracepoint's name has a zero byte inside"))?;
-        let fd = raw_tracepoint_open(Some(&name), program.as_fd(), self.cookie)
-            .map_err(Error::call(program, "attach it to its raw tracepoint"))?;
+        let fd =
+            raw_tracepoint_open(Some(&name), program.as_fd(), self.cookie).map_err(Error::call(
+                format_args!("{program} at `{}`", self.name),
+                "attach it to its raw tracepoint",
+            ))?;
         Ok(Link::new(fd, program))
     }
 }

@@ -198,6 +198,9 @@ fn make(session: &Session<'_>, plan: &MapPlan) -> Result<Map, Error> {
 
 /// Gives a map of variables its values, and takes the right to write away where they are constant.
 fn populate(plan: &MapPlan, map: &Map) -> Result<(), Error> {
+    if plan.map_type == MapType::ARENA {
+        return map_arena(plan, map);
+    }
     if plan.origin == MapOrigin::Declared {
         return Ok(());
     }
@@ -211,6 +214,18 @@ fn populate(plan: &MapPlan, map: &Map) -> Result<(), Error> {
             Err(error) if error.errno() == Some(Errno::EINVAL) => {}
             result => result.map_err(failed(plan, "freezing it"))?,
         }
+    }
+    Ok(())
+}
+
+/// Gives an arena its address in user space, which programs need, and its variables their values.
+fn map_arena(plan: &MapPlan, map: &Map) -> Result<(), Error> {
+    let memory = map.memory().map_err(failed(plan, "mapping it"))?;
+    if let Some(contents) = &plan.contents {
+        let start = usize::try_from(plan.contents_offset).unwrap_or(usize::MAX);
+        memory
+            .write(start, contents)
+            .map_err(failed(plan, "setting its variables"))?;
     }
     Ok(())
 }

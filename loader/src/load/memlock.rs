@@ -13,10 +13,11 @@ static RAISED: Once = Once::new();
 /// when a map does not fit.
 pub(crate) fn raise(kernel: &RunningKernel) {
     RAISED.call_once(|| {
-        if !kernel.has(Feature::MemcgAccount) {
-            if let Err(error) = host::set_memlock_limit(u64::MAX) {
-                log::warn!("RLIMIT_MEMLOCK cannot be lifted: {error}");
-            }
+        if kernel.has(Feature::MemcgAccount) {
+            return;
+        }
+        if let Err(error) = host::set_memlock_limit(u64::MAX) {
+            log::warn!("RLIMIT_MEMLOCK cannot be lifted: {error}");
         }
     });
 }

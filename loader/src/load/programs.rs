@@ -119,9 +119,10 @@ fn instructions(
 }
 
 fn rejected(program: &ProgramPlan, code: &Code, source: purebpf_handles::Error) -> Error {
-    let log = match &source {
-        purebpf_handles::Error::Rejected { log, .. } => log.to_string(),
-        _ => String::new(),
+    let (log, source) = match source {
+        purebpf_handles::Error::Rejected { log, source, .. } => (log.into_string(), source),
+        purebpf_handles::Error::Call { source, .. } => (String::new(), source),
+        other => return other.into(),
     };
     let insn = verifier::stopped_at(&log);
     let rejection = Rejection {
@@ -130,7 +131,7 @@ fn rejected(program: &ProgramPlan, code: &Code, source: purebpf_handles::Error) 
         insn,
         line: insn.and_then(|insn| code.source_line(insn)),
         missing: verifier::missing(code, insn, &log),
-        hint: verifier::hint(source.errno()).filter(|_| log.is_empty()),
+        hint: verifier::hint(Some(source.errno())).filter(|_| log.is_empty()),
         log,
     };
     Error::Program {

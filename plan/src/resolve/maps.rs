@@ -83,6 +83,7 @@ fn attributes(map: &MapSpec, kernel: &dyn TargetKernel) -> Result<MapPlan, Error
         autocreate: map.autocreate && (!is_internal || kernel.has(Feature::GlobalData)),
         origin: map.origin,
         contents: map.contents.clone(),
+        contents_offset: arena_offset(map, kernel)?,
         freeze: map.origin.is_constant(),
         slots: Vec::new(),
         pin: match &map.pin_path {
@@ -90,6 +91,37 @@ fn attributes(map: &MapSpec, kernel: &dyn TargetKernel) -> Result<MapPlan, Error
             None => map.pin_by_name.then_some(PinPlan::ByName),
         },
     })
+}
+
+/// Where the variables of an arena begin: at its end, so that address 0 stays invalid, on kernels
+/// that take such offsets.
+///
+/// # Source
+/// libbpf `bpf_object__relocate`.
+fn arena_offset(map: &MapSpec, kernel: &dyn TargetKernel) -> Result<u32, Error> {
+    let Some(contents) = map
+        .contents
+        .as_ref()
+        .filter(|_| map.map_type == MapType::ARENA)
+    else {
+        return Ok(0);
+    };
+    let page = kernel.page_size();
+    let size = u64::from(map.max_entries).saturating_mul(page.into());
+    let used = u64::try_from(contents.len()).ok();
+    let used = used.and_then(|bytes| bytes.checked_next_multiple_of(page.into()));
+    let free = used
+        .and_then(|used| size.checked_sub(used))
+        .ok_or_else(|| {
+            map.fail(format!(
+                "its {} bytes of variables do not fit its {size}",
+                contents.len()
+            ))
+        })?;
+    match kernel.has(Feature::LdImm64FullRangeOffset) {
+        true => u32::try_from(free).map_err(|_| map.fail("it is larger than 4 GiB")),
+        false => Ok(0),
+    }
 }
 
 fn entries(map: &MapSpec, kernel: &dyn TargetKernel) -> Result<u32, Error> {

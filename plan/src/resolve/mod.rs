@@ -105,7 +105,14 @@ impl Context<'_> {
     }
 
     fn finish(&self, program: &ProgramSpec, plan: &mut ProgramPlan) -> Result<Code, Error> {
-        let linked = subprograms::link(&self.spec.code, &self.core, program.function)?;
+        let has_exceptions =
+            !self.spec.code.exceptions.is_empty() && self.kernel.has(Feature::BtfDeclTag);
+        let linked = subprograms::link(
+            &self.spec.code,
+            &self.core,
+            program.function,
+            has_exceptions,
+        )?;
         let mut code = relocations::apply(self, &linked)?;
         if self.kernel.has(Feature::BtfFunc) {
             info::attach(&self.spec.code, &linked, &mut code)?;

@@ -67,6 +67,8 @@ fn patch(
             let addend = slots.first().map_or(0, |insn| insn.imm.cast_unsigned());
             // The kernel takes 32 bits of offset, as libbpf writes them.
             let offset = addend.wrapping_add(u32::try_from(offset & 0xffff_ffff).unwrap_or(0));
+            let start = context.maps.get(map).map_or(0, |map| map.contents_offset);
+            let offset = offset.wrapping_add(start);
             context.map(
                 &mut slots,
                 map,

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
+use purebpf_elf::Binding;
 use purebpf_insn::{Insn, opcode};
 
 use super::core::Relocated;
 use crate::Error;
-use crate::spec::code::{Code, Routine, Target};
+use crate::spec::code::{Code, ExceptionCallback, Routine, Target};
 
 /// The kernel takes no program longer than this, so neither does a plan.
 const MAX_INSNS: usize = 1_000_000;
@@ -33,7 +34,12 @@ pub(crate) struct Linked {
 ///
 /// # Source
 /// libbpf `bpf_object__reloc_code`.
-pub(crate) fn link(code: &Code, core: &Relocated, program: usize) -> Result<Linked, Error> {
+pub(crate) fn link(
+    code: &Code,
+    core: &Relocated,
+    program: usize,
+    with_exceptions: bool,
+) -> Result<Linked, Error> {
     let mut linker = Linker {
         code,
         core,
@@ -43,16 +49,55 @@ pub(crate) fn link(code: &Code, core: &Relocated, program: usize) -> Result<Link
             parts: Vec::new(),
         },
     };
-    linker.append(program)?;
-    // What is left to scan: part, and instruction in it. A stack, since files decide the depth.
-    let mut work = vec![(0usize, 0usize)];
-    while let Some((part, from)) = work.pop() {
-        if let Some((next, at)) = linker.scan(part, from)? {
-            work.push((part, at));
-            work.push((next, 0));
+    let first = linker.append(program)?;
+    linker.follow(first)?;
+    if let Some(callback) = with_exceptions
+        .then(|| exception_callback(code, program))
+        .transpose()?
+    {
+        let callback = callback.filter(|routine| !linker.starts.contains_key(routine));
+        if let Some(routine) = callback {
+            let part = linker.append(routine)?;
+            linker.follow(part)?;
         }
     }
     Ok(linker.linked)
+}
+
+/// The subprogram that handles the exceptions of a program, if it has one.
+fn exception_callback(code: &Code, program: usize) -> Result<Option<usize>, Error> {
+    let Some(program) = code.routines.get(program) else {
+        return Ok(None);
+    };
+    let fail = |what: String| Error::Program {
+        program: program.function.name.clone(),
+        what,
+    };
+    let name = match code.exceptions.get(&program.function.name) {
+        None | Some(ExceptionCallback::Ambiguous) => return Ok(None),
+        Some(ExceptionCallback::NotGlobal) => {
+            return Err(fail(
+                "its exception callback is tagged on a static function".to_owned(),
+            ));
+        }
+        Some(ExceptionCallback::Named(name)) => name,
+    };
+    let is_named =
+        |routine: &Routine| code.is_subprogram(routine) && routine.function.name == *name;
+    let index = code.routines.iter().position(is_named).ok_or_else(|| {
+        fail(format!(
+            "its exception callback `{name}` is no function of `.text`"
+        ))
+    })?;
+    let is_visible = code.routines.get(index).is_some_and(|routine| {
+        routine.function.binding != Binding::Local && !routine.function.hidden
+    });
+    match is_visible {
+        true => Ok(Some(index)),
+        false => Err(fail(format!(
+            "its exception callback `{name}` is not a global function"
+        ))),
+    }
 }
 
 struct Linker<'a> {
@@ -63,6 +108,19 @@ struct Linker<'a> {
 }
 
 impl Linker<'_> {
+    /// Mends the calls of a part and of all that it calls.
+    fn follow(&mut self, part: usize) -> Result<(), Error> {
+        // What is left to scan: part, and instruction in it. A stack, since files decide the depth.
+        let mut work = vec![(part, 0usize)];
+        while let Some((part, from)) = work.pop() {
+            if let Some((next, at)) = self.scan(part, from)? {
+                work.push((part, at));
+                work.push((next, 0));
+            }
+        }
+        Ok(())
+    }
+
     /// Appends a routine and returns its part.
     fn append(&mut self, index: usize) -> Result<usize, Error> {
         let insns = self.core.insns(self.code, index)?;

@@ -1,10 +1,11 @@
 //! Functions and what each of their instructions refers to: the part of an object that is read
 //! once and never edited.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use purebpf_btf::Btf;
 use purebpf_btf::ext::BtfExt;
+use purebpf_btf::{Btf, Linkage, TypeKind};
 use purebpf_elf::{Binding, Function, Object, Section, SectionKind, Symbol, SymbolKind};
 use purebpf_insn::{Endian, Insn, opcode};
 
@@ -55,6 +56,8 @@ pub(crate) struct Code {
     pub(crate) externs: Vec<Extern>,
     pub(crate) btf: Option<Arc<Btf>>,
     pub(crate) ext: Option<BtfExt>,
+    /// Programs with a function of their own for exceptions.
+    pub(crate) exceptions: HashMap<String, ExceptionCallback>,
 }
 
 impl Code {
@@ -94,6 +97,48 @@ fn routine_at(routines: &[Routine], section: usize, insn: usize) -> Option<usize
     let inside = function.section == section
         && insn.checked_sub(function.insn_offset)? < function.insns.len();
     inside.then_some(index)
+}
+
+/// What a program's tag says of the function that handles its exceptions.
+#[derive(Clone, Debug)]
+pub(crate) enum ExceptionCallback {
+    /// The function of this name.
+    Named(String),
+    /// Two of them; then the program has none, and the verifier will say so.
+    Ambiguous,
+    /// The tag is on a function that is not global.
+    NotGlobal,
+}
+
+/// The tags `exception_callback:NAME` of all functions, by the name of the function.
+///
+/// # Source
+/// libbpf `bpf_prog_assign_exc_cb`.
+pub(crate) fn exceptions(btf: &Btf) -> HashMap<String, ExceptionCallback> {
+    let mut all = HashMap::new();
+    for id in btf.own_ids() {
+        let Ok(TypeKind::DeclTag { ty, component: -1 }) = btf.ty(id).map(|ty| ty.kind) else {
+            continue;
+        };
+        let tag = btf
+            .name(id)
+            .ok()
+            .and_then(|tag| tag.strip_prefix("exception_callback:"));
+        let (Some(callback), Ok(name)) = (tag, btf.name(ty)) else {
+            continue;
+        };
+        let Ok(TypeKind::Func { linkage, .. }) = btf.ty(ty).map(|ty| ty.kind) else {
+            continue;
+        };
+        let callback = match linkage {
+            Linkage::GLOBAL => ExceptionCallback::Named(callback.to_owned()),
+            _ => ExceptionCallback::NotGlobal,
+        };
+        all.entry(name.to_owned())
+            .and_modify(|known| *known = ExceptionCallback::Ambiguous)
+            .or_insert(callback);
+    }
+    all
 }
 
 /// Attaches to every function what its relocations refer to.
@@ -145,8 +190,8 @@ struct Symbols<'a> {
     object: &'a Object,
     maps: &'a [&'a MapSpec],
     text: Option<usize>,
-    by_symbol: std::collections::HashMap<usize, usize>,
-    by_place: std::collections::HashMap<(usize, u64), usize>,
+    by_symbol: HashMap<usize, usize>,
+    by_place: HashMap<(usize, u64), usize>,
 }
 
 impl<'a> Symbols<'a> {

@@ -83,7 +83,7 @@ pub struct MapSpec {
     pub autocreate: bool,
     /// Where it comes from.
     pub origin: MapOrigin,
-    /// Initial value of an internal map; nothing stands for zeros.
+    /// Initial value of an internal map, or of the variables in an arena; nothing stands for zeros.
     pub contents: Option<Vec<u8>>,
     /// What the slots of a map of maps or a program array are filled with; a hole is `None`.
     pub slots: Vec<Option<Slot>>,

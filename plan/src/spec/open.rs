@@ -38,6 +38,7 @@ pub(crate) fn read(file: Bytes, name: &str, relaxed: bool) -> Result<ObjectSpec,
     let (btf, ext) = read_btf(&object)?;
     let (btf, externs) = prepare_btf(&object, btf)?;
 
+    let mut arena = object.section_of(SectionKind::Arena);
     let mut maps = IndexMap::new();
     let mut add = |map: MapSpec| -> Result<(), Error> {
         let twice = map.fail("two maps have this name");
@@ -46,8 +47,17 @@ pub(crate) fn read(file: Bytes, name: &str, relaxed: bool) -> Result<ObjectSpec,
             Some(_) => Err(twice),
         }
     };
-    for map in declared_maps(&object, btf.as_deref(), relaxed)? {
+    for mut map in declared_maps(&object, btf.as_deref(), relaxed)? {
+        if map.map_type == MapType::ARENA {
+            map.contents = arena.take().map(|section| section.data.to_vec());
+        }
         add(map)?;
+    }
+    if let Some(section) = arena {
+        return Err(Error::Map {
+            map: section.name.clone(),
+            what: "the object has variables in an arena, but no arena".to_owned(),
+        });
     }
     for map in global::maps(&object, name, btf.as_deref())? {
         add(map)?;
@@ -68,11 +78,6 @@ pub(crate) fn read(file: Bytes, name: &str, relaxed: bool) -> Result<ObjectSpec,
     if object.section_of(SectionKind::StructOps).is_some() {
         return Err(Error::Unsupported {
             what: "struct_ops maps".to_owned(),
-        });
-    }
-    if object.section_of(SectionKind::Arena).is_some() {
-        return Err(Error::Unsupported {
-            what: "variables in an arena (.addr_space.1)".to_owned(),
         });
     }
 
@@ -111,6 +116,7 @@ pub(crate) fn read(file: Bytes, name: &str, relaxed: bool) -> Result<ObjectSpec,
                 .collect(),
             text,
             externs,
+            exceptions: btf.as_deref().map(code::exceptions).unwrap_or_default(),
             btf,
             ext,
         }),
