@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
+use purebpf_handles::attach::StructOps;
 use purebpf_handles::{BtfObject, Map};
 use purebpf_plan::{ObjectSpec, Plan};
 
@@ -89,7 +90,7 @@ impl Loader {
             pinned: Vec::new(),
         };
         match session.load(&plan) {
-            Ok((maps, programs)) => Ok(object(spec, &plan, maps, programs)),
+            Ok(handles) => Ok(object(spec, &plan, handles)),
             Err(error) => {
                 session.unpin();
                 Err(error)
@@ -114,23 +115,27 @@ impl Loader {
 }
 
 /// Maps and programs, in the order of the plan; a hole is one that is not to be loaded.
-type Handles = (Vec<Option<Map>>, Vec<Option<Loaded>>);
+struct Handles {
+    maps: Vec<Option<Map>>,
+    programs: Vec<Option<Loaded>>,
+    struct_ops: IndexMap<String, StructOps>,
+}
 
 impl Session<'_> {
     fn load(&mut self, plan: &Plan) -> Result<Handles, Error> {
         let maps = maps::create(self, plan)?;
         let programs = programs::load(self, plan, &maps)?;
         maps::fill_program_slots(plan, &maps, &programs)?;
-        Ok((maps, programs))
+        let struct_ops = maps::struct_ops(plan, &maps, &programs)?;
+        Ok(Handles {
+            maps,
+            programs,
+            struct_ops,
+        })
     }
 }
 
-fn object(
-    spec: &ObjectSpec,
-    plan: &Plan,
-    maps: Vec<Option<Map>>,
-    programs: Vec<Option<Loaded>>,
-) -> Object {
+fn object(spec: &ObjectSpec, plan: &Plan, handles: Handles) -> Object {
     let aliases = spec
         .maps()
         .zip(&plan.maps)
@@ -142,8 +147,8 @@ fn object(
             .flatten()
             .map(|alias| (alias.to_owned(), plan.name.clone()))
     });
-    let maps = plan.maps.iter().zip(maps);
-    let programs = plan.programs.iter().zip(programs);
+    let maps = plan.maps.iter().zip(handles.maps);
+    let programs = plan.programs.iter().zip(handles.programs);
     Object {
         name: plan.object.clone(),
         aliases: aliases.collect(),
@@ -153,6 +158,7 @@ fn object(
         programs: programs
             .filter_map(|(plan, program)| Some((plan.name.clone(), program?)))
             .collect::<IndexMap<_, _>>(),
+        struct_ops: handles.struct_ops,
         btf: spec.btf().cloned(),
     }
 }

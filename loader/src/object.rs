@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 use purebpf_btf::Btf;
+use purebpf_handles::attach::StructOps;
 use purebpf_handles::{Link, Map, Program};
 
 use crate::Error;
@@ -26,6 +27,7 @@ pub struct Object {
     pub(crate) maps: IndexMap<String, Map>,
     pub(crate) aliases: Vec<(String, String)>,
     pub(crate) programs: IndexMap<String, Loaded>,
+    pub(crate) struct_ops: IndexMap<String, StructOps>,
     pub(crate) btf: Option<Arc<Btf>>,
 }
 
@@ -94,6 +96,21 @@ impl Object {
             .map(|(name, loaded)| (name.as_str(), loaded.program.clone()))
     }
 
+    /// A struct_ops map with its value, to be attached, by the name of its variable.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], also for one that was not to be created.
+    pub fn struct_ops(&self, name: &str) -> Result<StructOps, Error> {
+        self.struct_ops
+            .get(name)
+            .cloned()
+            .ok_or_else(|| Error::NotFound {
+                kind: "struct_ops map",
+                name: name.to_owned(),
+                known: known(self.struct_ops.keys()),
+            })
+    }
+
     /// The object's own BTF.
     #[must_use]
     pub fn btf(&self) -> Option<&Arc<Btf>> {
@@ -113,8 +130,8 @@ impl Object {
         })
     }
 
-    /// Attaches every program whose section says what to attach it to. Programs of other sections,
-    /// and those with `autoattach` off, are left alone.
+    /// Attaches every struct_ops map, and every program whose section says what to attach it to.
+    /// Programs of other sections, and those with `autoattach` off, are left alone.
     ///
     /// The links are the only thing that keeps the programs attached.
     ///
@@ -123,6 +140,13 @@ impl Object {
     #[doc(alias = "bpf_object__attach_skeleton")]
     pub fn attach_all(&self) -> Result<Vec<Link>, Error> {
         let mut links = Vec::new();
+        for (name, ops) in &self.struct_ops {
+            let link = ops.attach();
+            links.push(link.map_err(|source| Error::Attach {
+                program: name.clone(),
+                source,
+            })?);
+        }
         for (name, loaded) in self.programs.iter().filter(|(_, loaded)| loaded.autoattach) {
             links.extend(attach(name, loaded)?);
         }

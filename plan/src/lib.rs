@@ -23,7 +23,7 @@ pub use features::Feature;
 pub use kernel::{DescribedKernel, ModuleBtf, TargetKernel};
 pub use plan::{
     Code, Info, InsnReference, KernelType, MapPlan, PinPlan, Plan, Poison, ProgramPlan, Reference,
-    SlotPlan, SourceLine,
+    SlotPlan, SourceLine, StructOpsPlan,
 };
 pub use spec::{
     MapOrigin, MapSpec, ObjectSpec, OpenOptions, ProgramSpec, SectionDefinition, SectionFlags,

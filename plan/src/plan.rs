@@ -88,6 +88,18 @@ pub struct MapPlan {
     pub slots: Vec<(u32, SlotPlan)>,
     /// Where it is pinned.
     pub pin: Option<PinPlan>,
+    /// For struct_ops: the kernel's struct, and where in the value programs go.
+    pub struct_ops: Option<StructOpsPlan>,
+}
+
+/// A struct_ops map, laid out as the kernel has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StructOpsPlan {
+    /// The type of the whole value (`bpf_struct_ops_NAME`).
+    pub value: KernelType,
+    /// Where the fds of programs go: offset in the value in bytes, and position in the plan. Each
+    /// takes 8 bytes.
+    pub programs: Vec<(u32, usize)>,
 }
 
 /// A type of the running kernel or of one of its modules.

@@ -4,12 +4,14 @@
 //! fixtures.rs  compiles the BPF objects that tests and the program carry
 //! kernels.rs   fetches Debian's kernels
 //! vm.rs        boots one of them with the tests inside
+//! fuzz.rs      fuzzes everything that reads bytes
 //! ci.rs        everything that has to pass
 //! run.rs       how other programs are started and installed
 //! ```
 
 mod ci;
 mod fixtures;
+mod fuzz;
 mod kernels;
 mod run;
 mod vm;
@@ -40,6 +42,15 @@ enum Task {
         #[arg(long)]
         only: Option<String>,
     },
+    /// Fuzz everything that reads bytes
+    Fuzz {
+        /// How long each target runs
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+        /// Only this target
+        #[arg(long)]
+        only: Option<String>,
+    },
     /// Run everything that has to pass
     Ci {
         /// Leave the virtual machines out
@@ -53,6 +64,7 @@ fn main() -> anyhow::Result<()> {
         Task::Fixtures { check: true } => fixtures::check(),
         Task::Fixtures { check: false } => fixtures::build(),
         Task::Vm { kernel, only } => vm::run(&kernel, only.as_deref()),
+        Task::Fuzz { seconds, only } => fuzz::run(seconds, only.as_deref()),
         Task::Ci { no_vm } => ci::run(!no_vm),
     }
 }

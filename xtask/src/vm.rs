@@ -86,8 +86,8 @@ fn build() -> anyhow::Result<Vec<PathBuf>> {
         });
         Ok(paths.collect())
     };
-    let mut binaries = cargo(&["test", "--no-run", "--release"])?;
-    binaries.extend(cargo(&["build", "--release"])?);
+    let mut binaries = cargo(&["test", "--no-run", "--profile", "vm"])?;
+    binaries.extend(cargo(&["build", "--profile", "vm"])?);
     binaries.sort();
     binaries.dedup();
     Ok(binaries)

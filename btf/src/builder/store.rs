@@ -135,7 +135,7 @@ impl BtfBuilder {
         self
     }
 
-    /// Drops the table of record sizes, which kernels before 7.1 reject.
+    /// Drops the table of record sizes, for kernels that do not know it (`btf_header.layout_off`).
     pub fn drop_layout(&mut self) {
         self.layout.clear();
     }

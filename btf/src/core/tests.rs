@@ -1,17 +1,12 @@
 //! Each test makes the BTF of an object and that of a kernel, and relocates one for the other.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{
-    AccessSize, KnownTargets, Outcome, RelocationKind as K, Resolution, Resolver, Targets,
-};
-use crate::builder::{BtfBuilder, NewEnumerator, NewMember, NewParam};
-use crate::error::{BoxedError, Error, Result};
+use super::{AccessSize, Outcome, RelocationKind as K, Resolution, Resolver};
+use crate::builder::{BtfBuilder, NewEnumerator, NewMember};
+use crate::error::Result;
 use crate::ext::CoreRelo;
-use crate::raw::Endian;
 use crate::types::{IntEncoding, TypeId};
-use crate::{Btf, Kind};
 
 mod candidates;
 mod fields;

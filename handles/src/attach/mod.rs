@@ -6,6 +6,7 @@
 //! kprobe_multi.rs  uprobe_multi.rs                    many places at once
 //! xdp.rs  tcx.rs  cgroup.rs  netfilter.rs  netns.rs  sockmap.rs    the network
 //! iter.rs                                             iterators
+//! struct_ops.rs                                       functions that the kernel calls
 //! section.rs  glob.rs  binary.rs  archive.rs          section names, patterns, files of the host
 //! ```
 
@@ -24,6 +25,7 @@ mod perf_event;
 mod raw_tracepoint;
 mod section;
 mod sockmap;
+mod struct_ops;
 mod tcx;
 mod trace;
 mod tracepoint;
@@ -44,6 +46,7 @@ pub use perf::ProbeMode;
 pub use perf_event::PerfEvent;
 pub use raw_tracepoint::RawTracepoint;
 pub use sockmap::Sockmap;
+pub use struct_ops::StructOps;
 pub use tcx::{Netkit, Place, Tcx};
 pub use trace::Trace;
 pub use tracepoint::Tracepoint;

@@ -12,7 +12,7 @@ use purebpf_syscall::{
     obj_get, raise, retire,
 };
 
-use super::LegacyProbe;
+use super::{LegacyProbe, Registered};
 use crate::id::{expect_kind, open_all};
 use crate::pin::{Pin, Pinnable};
 use crate::{Error, LinkId, Map, Program};
@@ -43,6 +43,8 @@ pub(crate) enum Event {
     None,
     /// It is under the link, with an fd of its own.
     Under(OwnedFd),
+    /// A struct_ops map that is registered without a link; the fd is the map's.
+    Registered(Registered),
     /// It is the "link" itself: before 5.15, events got their program by ioctl.
     Itself,
 }
@@ -172,6 +174,10 @@ impl Link {
             }
             Event::Itself => {
                 perf_event_disable(self.as_fd()).map_err(failed)?;
+                retire(&shared.fd).map_err(failed)?;
+            }
+            Event::Registered(map) => {
+                map.unregister()?;
                 retire(&shared.fd).map_err(failed)?;
             }
             Event::None => match link_detach(self.as_fd()) {

@@ -3,10 +3,12 @@
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::path::PathBuf;
 
+use indexmap::IndexMap;
 use purebpf_btf::TypeId;
+use purebpf_handles::attach::StructOps;
 use purebpf_handles::{Map, MapAttributes, UpdateFlags};
 use purebpf_insn::{MapFlags, MapType};
-use purebpf_plan::{MapOrigin, MapPlan, PinPlan, Plan, SlotPlan};
+use purebpf_plan::{MapPlan, PinPlan, Plan, SlotPlan};
 use purebpf_syscall::Errno;
 
 use super::{Session, verifier};
@@ -176,6 +178,15 @@ fn attributes(session: &Session<'_>, plan: &MapPlan) -> MapAttributes {
 
 fn make(session: &Session<'_>, plan: &MapPlan) -> Result<Map, Error> {
     let mut attributes = attributes(session, plan);
+    if let Some(ops) = &plan.struct_ops {
+        attributes.btf = session.btf.clone();
+        attributes.btf_vmlinux_value_type_id = ops.value.id.0;
+        attributes.value_type_btf = match &ops.value.module {
+            Some(module) => Some(session.kernel.module(module)?),
+            None => None,
+        };
+        return Map::create(&attributes).map_err(failed(plan, "creating it"));
+    }
     if attributes.btf.is_none() {
         attributes.btf_key_type_id = 0;
         attributes.btf_value_type_id = 0;
@@ -201,7 +212,7 @@ fn populate(plan: &MapPlan, map: &Map) -> Result<(), Error> {
     if plan.map_type == MapType::ARENA {
         return map_arena(plan, map);
     }
-    if plan.origin == MapOrigin::Declared {
+    if !plan.origin.is_internal() {
         return Ok(());
     }
     if let Some(contents) = &plan.contents {
@@ -247,6 +258,34 @@ fn put(map: &Map, slot: u32, value: BorrowedFd<'_>) -> Result<(), purebpf_handle
         &value.as_raw_fd().to_ne_bytes(),
         UpdateFlags::ANY,
     )
+}
+
+/// The values of struct_ops maps, with the fds of their programs, ready to be attached.
+pub(crate) fn struct_ops(
+    plan: &Plan,
+    maps: &[Option<Map>],
+    programs: &[Option<Loaded>],
+) -> Result<IndexMap<String, StructOps>, Error> {
+    let mut all = IndexMap::new();
+    for (map_plan, map) in plan.maps.iter().zip(maps) {
+        let (Some(ops), Some(map)) = (&map_plan.struct_ops, map) else {
+            continue;
+        };
+        let mut value = map_plan.contents.clone().unwrap_or_default();
+        for (offset, program) in &ops.programs {
+            let Some(Some(loaded)) = programs.get(*program) else {
+                continue;
+            };
+            let fd = u64::from(loaded.program.as_fd().as_raw_fd().cast_unsigned());
+            let start = usize::try_from(*offset).unwrap_or(usize::MAX);
+            if let Some(place) = value.get_mut(start..start.saturating_add(8)) {
+                place.copy_from_slice(&fd.to_ne_bytes());
+            }
+        }
+        let ops = StructOps::new(map, value).map_err(failed(map_plan, "laying it out"))?;
+        all.insert(map_plan.name.clone(), ops);
+    }
+    Ok(all)
 }
 
 /// Puts programs into the slots of program arrays, once there are programs.

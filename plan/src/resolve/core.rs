@@ -10,6 +10,7 @@ use purebpf_btf::{BoxedError, Btf};
 use purebpf_insn::{Insn, opcode};
 
 use super::relocations::poison;
+use super::struct_ops::Roles;
 use crate::spec::code::{Code, Routine};
 use crate::{Error, ModuleBtf, ObjectSpec, TargetKernel};
 
@@ -89,7 +90,7 @@ impl Targets for Kernel<'_> {
 ///
 /// # Source
 /// libbpf `bpf_object__relocate_core`.
-pub(super) fn relocate(spec: &ObjectSpec, kernel: &dyn TargetKernel) -> Relocated {
+pub(super) fn relocate(spec: &ObjectSpec, kernel: &dyn TargetKernel, roles: &Roles) -> Relocated {
     let mut all = Relocated::default();
     let code = &spec.code;
     let (Some(local), Some(ext)) = (&code.btf, &code.ext) else {
@@ -98,8 +99,8 @@ pub(super) fn relocate(spec: &ObjectSpec, kernel: &dyn TargetKernel) -> Relocate
     let idle: Vec<usize> = spec
         .programs
         .values()
-        .filter(|p| !p.autoload)
-        .map(|p| p.function)
+        .filter(|program| !roles.autoload(program))
+        .map(|program| program.function)
         .collect();
     let mut state = None;
     for section in ext.core_relos().sections() {

@@ -7,7 +7,7 @@
 //! relocations.rs  maps, variables, externs, patched into that piece
 //! info.rs         function and line information of that piece
 //! target.rs       the kernel function or type that a program is attached to
-//! maps.rs         attributes of maps
+//! maps.rs         attributes of maps; struct_ops.rs: structs in the kernel's own layout
 //! downgrade.rs    what older kernels need otherwise: BTF kinds, helpers
 //! ```
 
@@ -18,6 +18,7 @@ mod externs;
 mod info;
 mod maps;
 mod relocations;
+mod struct_ops;
 mod subprograms;
 mod target;
 
@@ -34,6 +35,7 @@ struct Context<'a> {
     externs: externs::Externs,
     core: core::Relocated,
     maps: Vec<crate::MapPlan>,
+    roles: struct_ops::Roles,
 }
 
 pub(crate) fn plan(spec: &ObjectSpec, kernel: &dyn TargetKernel) -> Result<Plan, Error> {
@@ -43,14 +45,16 @@ pub(crate) fn plan(spec: &ObjectSpec, kernel: &dyn TargetKernel) -> Result<Plan,
         });
     }
     let externs = externs::resolve(spec, kernel)?;
-    let core = core::relocate(spec, kernel);
-    let maps = maps::plan(spec, kernel, &externs)?;
+    let mut maps = maps::plan(spec, kernel, &externs)?;
+    let roles = struct_ops::bind(spec, kernel, &mut maps)?;
+    let core = core::relocate(spec, kernel, &roles);
     let context = Context {
         spec,
         kernel,
         externs,
         core,
         maps,
+        roles,
     };
     let programs = spec
         .programs
@@ -77,7 +81,7 @@ impl Context<'_> {
             program_type: program.program_type,
             expected_attach_type: program.expected_attach_type,
             flags: program.flags,
-            autoload: program.autoload,
+            autoload: self.roles.autoload(program),
             autoattach: program.autoattach,
             attach_to: None,
             outcome: Ok(Code::default()),
@@ -94,7 +98,7 @@ impl Context<'_> {
         if flags.contains(SectionFlags::USDT) && has(Feature::UprobeMultiLink) {
             plan.expected_attach_type = AttachType::TRACE_UPROBE_MULTI;
         }
-        if !program.autoload {
+        if !plan.autoload {
             return plan;
         }
         match self.finish(program, &mut plan) {
@@ -128,12 +132,20 @@ impl Context<'_> {
                 ),
             });
         }
-        if program.program_type == ProgramType::STRUCT_OPS {
-            return Err(Error::Unsupported {
-                what: "struct_ops programs".to_owned(),
-            });
-        }
-        plan.attach_to = target::find(self.kernel, program)?;
+        plan.attach_to = match program.program_type {
+            ProgramType::STRUCT_OPS => {
+                let role = self
+                    .roles
+                    .get(&program.name)
+                    .ok_or_else(|| Error::Program {
+                        program: program.name.clone(),
+                        what: "no struct_ops map that is created refers to it".to_owned(),
+                    })?;
+                plan.expected_attach_type = role.attach_type;
+                Some(role.target.clone())
+            }
+            _ => target::find(self.kernel, program)?,
+        };
         Ok(code)
     }
 }

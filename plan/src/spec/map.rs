@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use purebpf_btf::{Btf, Composite, TypeId, TypeKind};
 use purebpf_insn::{MapFlags, MapType};
 
+use super::struct_ops::StructOps;
 use crate::Error;
 
 /// Where a map comes from.
@@ -21,13 +22,15 @@ pub enum MapOrigin {
     Bss,
     /// Values of the kernel's configuration (`.kconfig`): frozen once loaded.
     Kconfig,
+    /// A struct with functions for the kernel (`.struct_ops*`).
+    StructOps,
 }
 
 impl MapOrigin {
     /// Whether the map holds variables rather than elements.
     #[must_use]
     pub const fn is_internal(self) -> bool {
-        !matches!(self, Self::Declared)
+        !matches!(self, Self::Declared | Self::StructOps)
     }
 
     pub(crate) const fn is_constant(self) -> bool {
@@ -91,6 +94,8 @@ pub struct MapSpec {
     pub(crate) place: (usize, u64),
     /// Of an internal map: its section, by which BTF and users know it.
     pub(crate) section: Option<String>,
+    /// Of a struct_ops map: its struct and programs.
+    pub(crate) struct_ops: Option<StructOps>,
 }
 
 /// Types that may carry a `values` member.
@@ -124,6 +129,7 @@ impl MapSpec {
             slots: Vec::new(),
             place,
             section: None,
+            struct_ops: None,
         }
     }
 
@@ -147,6 +153,13 @@ impl MapSpec {
         }
         .read(&mut map, definition)?;
         Ok(map)
+    }
+
+    /// Whether a place in a section of definitions is in that of this map.
+    pub(crate) fn covers(&self, section: usize, offset: u64) -> bool {
+        let (own, start) = self.place;
+        let end = start.saturating_add(self.value_size.into());
+        self.struct_ops.is_some() && own == section && (start..end).contains(&offset)
     }
 
     /// Of a map of variables: the section that they are in.

@@ -9,6 +9,7 @@
 //! extern_.rs  what is expected of the kernel
 //! code.rs     functions and what their instructions refer to
 //! slots.rs    initial values of maps of maps and program arrays
+//! struct_ops.rs  structs with functions that the kernel calls
 //! ```
 
 pub(crate) mod code;
@@ -20,6 +21,7 @@ mod open;
 mod program;
 pub(crate) mod section;
 mod slots;
+pub(crate) mod struct_ops;
 
 pub use map::{MapOrigin, MapSpec, Slot};
 pub use object::{ObjectSpec, OpenOptions};

@@ -14,7 +14,7 @@ use super::extern_::{self, Datasec, Extern};
 use super::map::{MapOrigin, MapSpec};
 use super::object::ObjectSpec;
 use super::program::ProgramSpec;
-use super::{global, slots};
+use super::{global, slots, struct_ops};
 use crate::Error;
 
 /// Bytes of a name in the kernel, without its end.
@@ -75,10 +75,8 @@ pub(crate) fn read(file: Bytes, name: &str, relaxed: bool) -> Result<ObjectSpec,
             ))?;
         }
     }
-    if object.section_of(SectionKind::StructOps).is_some() {
-        return Err(Error::Unsupported {
-            what: "struct_ops maps".to_owned(),
-        });
+    for map in struct_ops::maps(&object, btf.as_deref())? {
+        add(map)?;
     }
 
     let routines = code::routines(&mut object, &maps.values().collect::<Vec<_>>(), &externs)?;
@@ -98,6 +96,7 @@ pub(crate) fn read(file: Bytes, name: &str, relaxed: bool) -> Result<ObjectSpec,
         }
     }
     slots::collect(&object, btf.as_deref(), &mut maps, &programs)?;
+    struct_ops::collect(&object, &routines, btf.as_deref(), &mut maps, &programs)?;
 
     Ok(ObjectSpec {
         name: name.to_owned(),

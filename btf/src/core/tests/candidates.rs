@@ -1,6 +1,12 @@
 //! Which candidates are tried, what if they disagree, and what makes no sense.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::*;
+use crate::Btf;
+use crate::builder::NewParam;
+use crate::core::{KnownTargets, Targets, types_compatible, types_match};
+use crate::error::{BoxedError, Error};
 
 #[test]
 fn candidates_that_agree_are_one() {
@@ -216,7 +222,7 @@ fn hostile_nesting_ends_in_an_error() {
     let (mut local, mut target) = (types(), types());
     let (ours, theirs) = (deep(&mut local), deep(&mut target));
     let (local, target) = (local.btf.finish().unwrap(), target.btf.finish().unwrap());
-    for compare in [super::types_compatible, super::types_match] {
+    for compare in [types_compatible, types_match] {
         let error = compare(&local, ours, &target, theirs).unwrap_err();
         assert!(matches!(error, Error::TooComplex { .. }), "{error}");
     }

@@ -1,6 +1,9 @@
 //! Relocations of fields: offsets, sizes, signs, bit-fields, arrays.
 
 use super::*;
+use crate::error::Error;
+use crate::raw::Endian;
+use crate::{Btf, Kind};
 
 #[test]
 fn field_byte_offset_moves_with_the_field() {

@@ -1,6 +1,8 @@
 //! Relocations of types and enumerators; what is compatible and what matches.
 
 use super::*;
+use crate::builder::NewParam;
+use crate::core::{types_compatible, types_match};
 
 #[test]
 fn type_id_local_needs_no_target() {
@@ -127,7 +129,7 @@ fn types_match_by_name_and_structure() {
         let ours = ours(&mut local);
         let theirs = theirs(&mut target);
         let (local, target) = (local.btf.finish().unwrap(), target.btf.finish().unwrap());
-        super::types_match(&local, ours, &target, theirs).unwrap()
+        types_match(&local, ours, &target, theirs).unwrap()
     };
     fn pair(t: &mut Types, name: &str, first: &str) -> TypeId {
         let members = [at(first, t.int, 0), at("b", t.long, 8)];
@@ -253,9 +255,9 @@ fn types_are_compatible_whatever_their_names() {
     let union = target.btf.add_union("a", 8, &[]).unwrap();
     let other = proto(&mut target, union, "p");
     let (local, target) = (local.btf.finish().unwrap(), target.btf.finish().unwrap());
-    assert!(super::types_compatible(&local, ours, &target, same).unwrap());
-    assert!(!super::types_compatible(&local, ours, &target, other).unwrap());
-    assert!(super::types_compatible(&local, TypeId(1), &target, TypeId(2)).unwrap());
-    assert!(!super::types_compatible(&local, TypeId(1), &target, theirs).unwrap());
-    assert!(super::types_compatible(&local, TypeId::VOID, &target, TypeId::VOID).unwrap());
+    assert!(types_compatible(&local, ours, &target, same).unwrap());
+    assert!(!types_compatible(&local, ours, &target, other).unwrap());
+    assert!(types_compatible(&local, TypeId(1), &target, TypeId(2)).unwrap());
+    assert!(!types_compatible(&local, TypeId(1), &target, theirs).unwrap());
+    assert!(types_compatible(&local, TypeId::VOID, &target, TypeId::VOID).unwrap());
 }

@@ -1,0 +1,62 @@
+//! Inputs to begin with, made of the compiled fixtures: `cargo run --example seeds -- CORPUS`.
+
+use std::fs;
+use std::path::Path;
+
+use purebpf_elf::{Object, find_section};
+use purebpf_fuzz::join;
+use purebpf_insn::Endian;
+
+/// What one object gives each target.
+fn inputs(file: &[u8]) -> Option<Vec<(&'static str, Vec<u8>)>> {
+    let object = Object::parse(file).ok()?;
+    let btf = find_section(file, ".BTF").ok()??;
+    let ext = find_section(file, ".BTF.ext").ok()??;
+    let text = object.functions.iter().flat_map(|function| &function.insns);
+    let text = text
+        .flat_map(|insn| insn.to_bytes(Endian::Little))
+        .collect();
+    // An empty BTF that continues the object's own.
+    let mut split = btf.get(..24)?.to_vec();
+    split.get_mut(8..24)?.fill(0);
+    let last = (btf.len() % 251) as u8;
+    let value = [&[last, 0], &btf[..btf.len().min(512)]].concat();
+    let core = purebpf_btf::ext::BtfExt::parse(ext).ok()?;
+    let relocations = core
+        .core_relos()
+        .sections()
+        .flat_map(|section| section.bytes.to_vec());
+    Some(vec![
+        ("elf_open", file.to_vec()),
+        ("object_plan", file.to_vec()),
+        ("host_symbols", file.to_vec()),
+        ("btf_parse", btf.to_vec()),
+        ("btf_split", join(btf, &split)),
+        ("btf_split", join(btf, btf)),
+        ("btf_ext", ext.to_vec()),
+        ("core_relo", join(&relocations.collect::<Vec<u8>>(), btf)),
+        ("btf_value", join(btf, &value)),
+        ("disasm", text),
+    ])
+}
+
+fn main() -> std::io::Result<()> {
+    let corpus = std::env::args().nth(1).expect("the folder for the corpus");
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/bpf");
+    for entry in fs::read_dir(fixtures)? {
+        let path = entry?.path();
+        let Some(name) = path
+            .file_name()
+            .filter(|_| path.extension().is_some_and(|e| e == "o"))
+        else {
+            continue;
+        };
+        let inputs = inputs(&fs::read(&path)?).expect("a fixture has all that a target needs");
+        for (index, (target, bytes)) in inputs.into_iter().enumerate() {
+            let folder = Path::new(&corpus).join(target);
+            fs::create_dir_all(&folder)?;
+            fs::write(folder.join(format!("{}.{index}", name.display())), bytes)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! What the fuzz targets share.
+//!
+//! ```text
+//! fuzz_targets/      a file for each target: what is done with the bytes
+//! examples/seeds.rs  inputs to begin with, made of the fixtures
+//! seeds/             the few that nothing makes; kconfig.dict: words for one target
+//! walk.rs            everything that can be asked of a BTF, and writing it again
+//! ```
+//!
+//! A target fails if the library panics, takes ten seconds or a gigabyte, or breaks a promise that
+//! the target asserts. `cargo xtask fuzz` runs them all.
+
+#![forbid(unsafe_code)]
+
+mod walk;
+
+pub use walk::{walk, write};
+
+use std::sync::Arc;
+
+use purebpf_btf::Btf;
+use purebpf_plan::{DescribedKernel, ObjectSpec, Plan};
+
+/// Kernel versions to plan for: as old as it gets, and as new.
+pub const VERSIONS: [u32; 2] = [0x04_12_00, 0x07_02_00];
+
+/// Two inputs in one: two bytes say, in little-endian order, how long the first is.
+#[must_use]
+pub fn halves(data: &[u8]) -> (&[u8], &[u8]) {
+    let Some((len, rest)) = data.split_first_chunk() else {
+        return (&[], &[]);
+    };
+    let len = usize::from(u16::from_le_bytes(*len));
+    rest.split_at_checked(len).unwrap_or((rest, &[]))
+}
+
+/// What [`halves`] takes apart.
+///
+/// # Panics
+/// If the first is longer than 65535 bytes.
+#[must_use]
+pub fn join(first: &[u8], second: &[u8]) -> Vec<u8> {
+    let len = u16::try_from(first.len()).expect("it fits");
+    [&len.to_le_bytes(), first, second].concat()
+}
+
+/// A kernel with these types and little else.
+#[must_use]
+pub fn kernel(version: u32, btf: Option<Arc<Btf>>) -> DescribedKernel {
+    let kernel = DescribedKernel::new(version)
+        .config("CONFIG_HZ=250\nCONFIG_BPF_SYSCALL=y\nCONFIG_DEFAULT_HOSTNAME=\"(none)\"\n")
+        .symbols("ffffffff81000000 T _text\nffffffff81000040 t do_nothing\t[module]\n")
+        .possible_cpus(4);
+    match btf {
+        Some(btf) => kernel.btf(btf),
+        None => kernel,
+    }
+}
+
+/// Plans all programs of an object, and reads of the plan what a user would.
+#[must_use]
+pub fn plan(spec: &mut ObjectSpec, kernel: &DescribedKernel) -> Option<Plan> {
+    spec.programs_mut()
+        .for_each(|program| program.autoload = true);
+    let plan = spec.plan(kernel).ok()?;
+    for code in plan
+        .programs
+        .iter()
+        .filter_map(|program| program.outcome.as_ref().ok())
+    {
+        for (_, text) in purebpf_insn::disasm::disassemble(&code.insns) {
+            std::hint::black_box(text.to_string());
+        }
+        let last = code.insns.len().saturating_sub(1);
+        std::hint::black_box(code.source_line(last));
+        // Whoever loads the plan writes an fd to each of these places.
+        assert!(
+            code.references
+                .iter()
+                .all(|reference| reference.insn <= last)
+        );
+        assert!(code.references.is_sorted_by_key(|reference| reference.insn));
+    }
+    Some(plan)
+}
