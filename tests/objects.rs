@@ -341,3 +341,92 @@ fn a_map_can_be_given_to_the_loader() {
         .unwrap_err();
     assert!(error.to_string().contains("no map `nothing`"), "{error}");
 }
+
+/// Sends a few bytes over a connection that uses this congestion control.
+fn carry_a_connection(congestion: &str) {
+    use std::io::{Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
+
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let name = std::ffi::OsString::from(congestion);
+    let option = nix::sys::socket::sockopt::TcpCongestion;
+    nix::sys::socket::setsockopt(&client, option, &name).unwrap();
+    let (mut server, _) = listener.accept().unwrap();
+    client.write_all(&[7; 4096]).unwrap();
+    let mut received = [0; 4096];
+    server.read_exact(&mut received).unwrap();
+}
+
+fn is_available(congestion: &str) -> bool {
+    let path = "/proc/sys/net/ipv4/tcp_available_congestion_control";
+    std::fs::read_to_string(path)
+        .unwrap()
+        .split_whitespace()
+        .any(|name| name == congestion)
+}
+
+#[test]
+fn struct_ops_carries_a_connection_until_its_link_is_dropped() {
+    if !common::root() {
+        return;
+    }
+    let spec = open("struct_ops.bpf.o");
+    let object = purebpf::load(&spec).unwrap();
+    let links = object.attach_all().unwrap();
+    assert_eq!(links.len(), 1);
+    assert!(is_available("purebpf_plain"));
+    carry_a_connection("purebpf_plain");
+    assert!(number(&variable(&object, &spec, ".bss", "calls")) > 0);
+    drop(object);
+    assert!(is_available("purebpf_plain"));
+    drop(links);
+    assert!(!is_available("purebpf_plain"));
+}
+
+#[test]
+fn struct_ops_member_that_the_kernel_lacks_may_only_be_zero() {
+    let kernel = || {
+        let bytes = std::fs::read("/sys/kernel/btf/vmlinux").ok()?;
+        let btf = std::sync::Arc::new(purebpf::btf::Btf::parse(bytes).ok()?);
+        Some(purebpf::plan::DescribedKernel::new(0x06_12_00).btf(btf))
+    };
+    let Some(kernel) = kernel() else {
+        assert!(!common::root(), "the kernel has no BTF");
+        return;
+    };
+    let mut spec = open("struct_ops.bpf.o");
+    spec.map_mut("future").unwrap().autocreate = true;
+    let plan = spec.plan(&kernel).unwrap();
+    assert!(
+        plan.maps
+            .iter()
+            .all(|map| map.name != "future" || map.struct_ops.is_some())
+    );
+    // The last member, a function that no kernel has.
+    let contents = spec.map_mut("future").unwrap().contents.as_mut().unwrap();
+    *contents.last_mut().unwrap() = 1;
+    let error = spec.plan(&kernel).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "map `future`: the kernel has no member `never_heard_of`, which is set"
+    );
+}
+
+#[test]
+fn variables_in_an_arena_are_shared_with_user_space() {
+    if !common::root() || older_than(6, 9) {
+        return;
+    }
+    let object = purebpf::load(&open("arena.bpf.o")).unwrap();
+    let memory = object.map("arena").unwrap().memory().unwrap();
+    assert_eq!(memory.get::<u64>(0).unwrap(), 41);
+    memory.set(0, &99u64).unwrap();
+    let result = object
+        .program("count")
+        .unwrap()
+        .test_run(&TestRun::new())
+        .unwrap();
+    assert_eq!(result.return_value, 100);
+    assert_eq!(memory.get::<u64>(0).unwrap(), 100);
+}

@@ -51,7 +51,10 @@ fn fuzz(target: &str, seconds: u32) -> anyhow::Result<()> {
     if folder.join(&seeds).exists() {
         command.arg(&seeds);
     }
-    command.arg("--").args(LIMITS).arg("-print_final_stats=1");
+    command
+        .arg("--")
+        .args(LIMITS)
+        .args(["-verbosity=0", "-print_final_stats=1"]);
     command.arg(format!("-max_total_time={seconds}"));
     let words = format!("{target}.dict");
     if Path::exists(&folder.join(&words)) {

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use purebpf_insn::{MapFlags, MapType};
-use purebpf_syscall::{Epoll, MapRequest, Mapping, host::page_size};
+use purebpf_syscall::{Epoll, Errno, MapRequest, Mapping, host::page_size};
 
 use super::pages::{Corrupt, HEADER, Pages, Place};
 use crate::error::boxed;
@@ -112,16 +112,17 @@ impl RingBuffer {
     }
 
     /// Waits until there is something to read, for `timeout` at most; whether there is. A record
-    /// that a program still writes counts, so [`Self::next`] may find none.
+    /// that a program still writes counts, so [`Self::next`] may find none. A signal ends the wait,
+    /// so that a loop around it can look whether to stop.
     ///
     /// # Errors
-    /// `EINTR` when a signal came, and what else the kernel says.
+    /// What the kernel says.
     pub fn wait(&self, timeout: Option<Duration>) -> Result<bool, Error> {
-        let ready = self
-            .epoll
-            .wait(timeout)
-            .map_err(Error::call("ring buffer", "wait for it"))?;
-        Ok(!ready.is_empty())
+        match self.epoll.wait(timeout) {
+            Ok(ready) => Ok(!ready.is_empty()),
+            Err(error) if error.errno() == Errno::EINTR => Ok(false),
+            Err(error) => Err(Error::call("ring buffer", "wait for it")(error)),
+        }
     }
 
     /// Calls `handle` with each record that is there, and returns how many these were. It ends even

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use purebpf_insn::{MapFlags, MapType};
-use purebpf_syscall::{MapFd, MapInfo, MapShape, ObjectKind, fd_by_id, map_info, obj_get};
+use purebpf_syscall::{MapFd, MapInfo, MapShape, Mapping, ObjectKind, fd_by_id, map_info, obj_get};
 
 use super::MapAttributes;
 use crate::id::{expect_kind, open_all};
@@ -28,6 +28,7 @@ struct Shared {
     fd: MapFd,
     facts: MapInfo,
     pin: Pin,
+    arena: Mutex<Option<Arc<Mapping>>>,
 }
 
 impl Map {
@@ -56,6 +57,7 @@ impl Map {
                 fd,
                 facts,
                 pin: Pin::default(),
+                arena: Mutex::default(),
             }),
         })
     }
@@ -98,7 +100,12 @@ impl Map {
         let facts = map_info(fd.as_fd()).map_err(Error::call(object, asked))?;
         Ok(Self {
             name: facts.name.as_str().into(),
-            shared: Arc::new(Shared { fd, facts, pin }),
+            shared: Arc::new(Shared {
+                fd,
+                facts,
+                pin,
+                arena: Mutex::default(),
+            }),
         })
     }
 
@@ -238,6 +245,25 @@ impl Map {
 
     pub(crate) fn kernel(&self) -> &MapFd {
         &self.shared.fd
+    }
+
+    /// The memory of an arena, mapped by `map` the first time. Once it has an address, the kernel
+    /// takes no other, so it stays mapped as long as the map is open here.
+    pub(super) fn arena(
+        &self,
+        map: impl FnOnce() -> Result<Mapping, Error>,
+    ) -> Result<Arc<Mapping>, Error> {
+        let mut arena = self
+            .shared
+            .arena
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(mapping) = &*arena {
+            return Ok(Arc::clone(mapping));
+        }
+        let mapping = Arc::new(map()?);
+        *arena = Some(Arc::clone(&mapping));
+        Ok(mapping)
     }
 
     pub(crate) fn shape(&self) -> MapShape {

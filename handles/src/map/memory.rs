@@ -66,9 +66,13 @@ impl Map {
             writable,
             address,
         };
-        let mapping = Mapping::new(&request).map_err(failed)?;
+        let map = || Mapping::new(&request).map_err(failed);
+        let mapping = match self.map_type() {
+            MapType::ARENA => self.arena(map)?,
+            _ => Arc::new(map()?),
+        };
         Ok(Memory {
-            mapping: Arc::new(mapping),
+            mapping,
             map: self.clone(),
             len,
         })
