@@ -34,6 +34,10 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use purebpf_btf as btf;
 pub use purebpf_elf as elf;
 pub use purebpf_handles as handles;

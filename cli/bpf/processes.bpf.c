@@ -35,15 +35,10 @@ struct exec_args {
 	int old_pid;
 };
 
-static struct process *reserve(enum process_event event)
+static __attribute__((always_inline)) void fill(struct process *process, enum process_event event)
 {
-	struct process *process = bpf_ringbuf_reserve(&processes, sizeof(*process), 0);
 	struct task_struct *task = (void *)bpf_get_current_task();
 
-	if (!process) {
-		__sync_fetch_and_add(&lost, 1);
-		return 0;
-	}
 	process->event = event;
 	process->pid = bpf_get_current_pid_tgid() >> 32;
 	process->parent = BPF_CORE_READ(task, real_parent, tgid);
@@ -51,16 +46,18 @@ static struct process *reserve(enum process_event event)
 	process->lifetime_ns = bpf_ktime_get_ns() - BPF_CORE_READ(task, group_leader, start_time);
 	process->file[0] = 0;
 	bpf_get_current_comm(process->command, sizeof(process->command));
-	return process;
 }
 
 SEC("tp/sched/sched_process_exec")
 int process_exec(struct exec_args *ctx)
 {
-	struct process *process = reserve(EXEC);
+	struct process *process = bpf_ringbuf_reserve(&processes, sizeof(*process), 0);
 
-	if (!process)
+	if (!process) {
+		__sync_fetch_and_add(&lost, 1);
 		return 0;
+	}
+	fill(process, EXEC);
 	bpf_probe_read_kernel_str(process->file, sizeof(process->file),
 				  (void *)ctx + (ctx->filename_loc & 0xffff));
 	bpf_ringbuf_submit(process, 0);
@@ -77,9 +74,12 @@ int process_exit(void *ctx)
 	/* Threads come and go; a process ends with its first thread. */
 	if ((__u32)id != id >> 32)
 		return 0;
-	process = reserve(EXIT);
-	if (!process)
+	process = bpf_ringbuf_reserve(&processes, sizeof(*process), 0);
+	if (!process) {
+		__sync_fetch_and_add(&lost, 1);
 		return 0;
+	}
+	fill(process, EXIT);
 	process->exit_code = (BPF_CORE_READ(task, exit_code) >> 8) & 0xff;
 	bpf_ringbuf_submit(process, 0);
 	return 0;
