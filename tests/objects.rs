@@ -418,15 +418,20 @@ fn variables_in_an_arena_are_shared_with_user_space() {
     if !common::root() || older_than(6, 9) {
         return;
     }
-    let object = purebpf::load(&open("arena.bpf.o")).unwrap();
+    let spec = open("arena.bpf.o");
+    // At the end of the arena where the kernel can address that.
+    let plan = Loader::new().plan(&spec).unwrap();
+    let arena = plan.maps.iter().find(|map| map.name == "arena").unwrap();
+    let at = arena.contents_offset as usize;
+    let object = purebpf::load(&spec).unwrap();
     let memory = object.map("arena").unwrap().memory().unwrap();
-    assert_eq!(memory.get::<u64>(0).unwrap(), 41);
-    memory.set(0, &99u64).unwrap();
+    assert_eq!(memory.get::<u64>(at).unwrap(), 41);
+    memory.set(at, &99u64).unwrap();
     let result = object
         .program("count")
         .unwrap()
         .test_run(&TestRun::new())
         .unwrap();
     assert_eq!(result.return_value, 100);
-    assert_eq!(memory.get::<u64>(0).unwrap(), 100);
+    assert_eq!(memory.get::<u64>(at).unwrap(), 100);
 }

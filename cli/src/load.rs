@@ -41,6 +41,10 @@ struct Failure {
 impl Failure {
     fn new(error: &Error) -> Self {
         let mut text = print::chain(error);
+        if let Some(hint) = error.hint() {
+            text.push_str("; ");
+            text.push_str(hint);
+        }
         if let Some(log) = error.verifier_log() {
             text.push('\n');
             text.push_str(log.trim_end());

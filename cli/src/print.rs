@@ -37,8 +37,14 @@ pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
+        let message = error.to_string();
+        // What it is about need not be said twice.
+        let rest = match message.split_once(": ") {
+            Some((object, rest)) if text.contains(object) => rest,
+            _ => &message,
+        };
         text.push_str(": ");
-        text.push_str(&error.to_string());
+        text.push_str(rest);
         source = error.source();
     }
     text
