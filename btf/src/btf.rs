@@ -5,11 +5,12 @@ use std::sync::{Arc, OnceLock};
 
 use crate::data::BtfData;
 use crate::error::{Error, Result};
-use crate::index::Names;
+use crate::id::TypeId;
 use crate::kind::Kind;
 use crate::raw::{self, Endian, Header, Word};
 use crate::shape::{BASE_WORDS, Info};
-use crate::types::{Type, TypeId, TypeKind};
+use crate::table::Names;
+use crate::types::{Type, TypeKind};
 
 /// BTF that was read and checked; it never changes, see [`BtfBuilder`](crate::BtfBuilder).
 ///

@@ -3,8 +3,8 @@
 use std::marker::PhantomData;
 use std::slice;
 
+use crate::id::TypeId;
 use crate::raw::{self, Word};
-use crate::types::TypeId;
 
 /// Members of a struct or union.
 pub type Members<'a> = Records<'a, Member, 3>;

@@ -8,8 +8,8 @@ use std::ops::Range;
 
 use crate::data::BtfData;
 use crate::error::{Error, Result};
+use crate::id::TypeId;
 use crate::raw::{self, Endian, Word};
-use crate::types::TypeId;
 
 const SECTION: &str = ".BTF.ext";
 /// Bytes of a header that ends with the line infos, and of one with CO-RE relocations.

@@ -6,47 +6,14 @@
 
 use std::cmp::Ordering;
 use std::ops::Range;
-use std::sync::OnceLock;
 
 use crate::btf::{Btf, RawType};
+use crate::id::TypeId;
 use crate::kind::Kind;
 use crate::name;
 use crate::raw;
 use crate::shape::{Class, Info, Shape};
-use crate::types::TypeId;
-
-/// The ways to find own types by name, each made on first use.
-#[derive(Debug)]
-pub(crate) struct Names {
-    /// The named types of [`Class::Data`], by index.
-    data: Vec<u32>,
-    data_table: OnceLock<Table>,
-    symbols: OnceLock<Symbols>,
-}
-
-#[derive(Debug)]
-enum Symbols {
-    /// All types are sorted by name; this is the index of the first that has one.
-    Sorted(u32),
-    Table(Table),
-}
-
-/// Indices of own types by hash: bucket `b` is `members[ends[b - 1]..ends[b]]`, ascending.
-#[derive(Debug)]
-struct Table {
-    ends: Vec<u32>,
-    members: Vec<u32>,
-}
-
-impl Names {
-    pub(crate) const fn new(data: Vec<u32>) -> Self {
-        Self {
-            data,
-            data_table: OnceLock::new(),
-            symbols: OnceLock::new(),
-        }
-    }
-}
+use crate::table::{Names, Symbols, Table};
 
 impl Btf {
     /// The first type with this name and kind; types of the base come first.
@@ -127,7 +94,7 @@ impl Btf {
         let Names {
             data, data_table, ..
         } = &self.names;
-        data_table.get_or_init(|| Table::build(self, data.iter().copied()))
+        data_table.get_or_init(|| self.table(data.iter().copied()))
     }
 
     fn index_symbols(&self) -> Symbols {
@@ -143,11 +110,29 @@ impl Btf {
             _ => false,
         };
         let all = (0u32..).zip(&self.starts);
-        Symbols::Table(Table::build(
-            self,
-            all.filter(|(_, start)| is_symbol(start))
-                .map(|(index, _)| index),
-        ))
+        let symbols = all
+            .filter(|(_, start)| is_symbol(start))
+            .map(|(index, _)| index);
+        Symbols::Table(self.table(symbols))
+    }
+
+    /// A table of these own types, by their essential names.
+    fn table(&self, types: impl Iterator<Item = u32>) -> Table {
+        let (words, strings) = (self.words(), self.strings());
+        let mut hashed = Vec::with_capacity(types.size_hint().0);
+        for index in types {
+            let start = self.starts.get(index as usize);
+            let Some(name) = start.and_then(|start| words.get(*start as usize)) else {
+                continue;
+            };
+            let offset = raw::value(*name);
+            let name = match offset.checked_sub(self.start_str) {
+                Some(own) => strings.get(own as usize..).unwrap_or_default(),
+                None => self.strings_from(offset),
+            };
+            hashed.push((name::hash_essential(name), index));
+        }
+        Table::new(hashed)
     }
 
     /// The bytes from an own type's name on.
@@ -210,59 +195,6 @@ impl Btf {
             before = (offset, name);
         }
         Some(first)
-    }
-}
-
-impl Table {
-    fn build(btf: &Btf, types: impl Iterator<Item = u32>) -> Self {
-        let (words, strings) = (btf.words(), btf.strings());
-        let mut hashed = Vec::with_capacity(types.size_hint().0);
-        for index in types {
-            let start = btf.starts.get(index as usize);
-            let Some(name) = start.and_then(|start| words.get(*start as usize)) else {
-                continue;
-            };
-            let offset = raw::value(*name);
-            let name = match offset.checked_sub(btf.start_str) {
-                Some(own) => strings.get(own as usize..).unwrap_or_default(),
-                None => btf.strings_from(offset),
-            };
-            hashed.push((name::hash_essential(name), index));
-        }
-        // Counting sort: each bucket's end first holds its start, and moves as it fills.
-        let mut ends = vec![0u32; hashed.len().next_power_of_two() + 1];
-        let mask = ends.len() as u32 - 2;
-        for (hash, _) in &hashed {
-            if let Some(count) = ends.get_mut((hash & mask) as usize + 1) {
-                *count += 1;
-            }
-        }
-        let mut sum = 0;
-        for count in &mut ends {
-            sum += *count;
-            *count = sum;
-        }
-        let mut members = vec![0; hashed.len()];
-        for (hash, index) in hashed {
-            if let Some(end) = ends.get_mut((hash & mask) as usize) {
-                if let Some(slot) = members.get_mut(*end as usize) {
-                    *slot = index;
-                }
-                *end += 1;
-            }
-        }
-        ends.pop();
-        Self { ends, members }
-    }
-
-    fn bucket(&self, essential: &[u8]) -> &[u32] {
-        let bucket = name::hash(essential) as usize & (self.ends.len() - 1);
-        let start = bucket
-            .checked_sub(1)
-            .and_then(|before| self.ends.get(before));
-        let range = start.map_or(0, |start| *start as usize)
-            ..self.ends.get(bucket).map_or(0, |end| *end as usize);
-        self.members.get(range).unwrap_or_default()
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! btf.rs       a whole BTF: types by id, strings by offset; parse.rs reads and checks it
-//! types.rs     a type as one reads it; entries.rs its members, parameters, values
-//! query.rs     sizes, alignment, what is behind typedefs; index.rs types by name
+//! types.rs     a type as one reads it; id.rs its number; entries.rs its members, parameters, values
+//! query.rs     sizes, alignment, what is behind typedefs; index.rs types by name, table.rs
 //! ext.rs       .BTF.ext: functions, lines and CO-RE relocations by instruction
 //! builder/     making and changing BTF
 //! core/        CO-RE: what a relocation means on a given kernel
@@ -23,6 +23,7 @@ mod data;
 mod entries;
 mod error;
 pub mod ext;
+mod id;
 mod index;
 mod kind;
 mod name;
@@ -30,6 +31,7 @@ mod parse;
 mod query;
 pub mod raw;
 mod shape;
+mod table;
 mod types;
 pub mod value;
 
@@ -41,7 +43,8 @@ pub use entries::{
     Records, SecInfo, SecInfos,
 };
 pub use error::{BoxedError, Error, Result};
+pub use id::TypeId;
 pub use kind::Kind;
 pub use name::essential_name;
 pub use raw::Endian;
-pub use types::{Composite, IntEncoding, Linkage, Type, TypeId, TypeKind};
+pub use types::{Composite, IntEncoding, Linkage, Type, TypeKind};

@@ -8,11 +8,11 @@ use std::sync::{Arc, OnceLock};
 use crate::btf::{Btf, RawType};
 use crate::data::BtfData;
 use crate::error::{Error, Result};
-use crate::index::Names;
+use crate::id::TypeId;
 use crate::kind::Kind;
 use crate::raw::{self, Header, MAX_ID, Word};
 use crate::shape::{BASE_WORDS, Class, Entry, Field, Info};
-use crate::types::TypeId;
+use crate::table::Names;
 
 impl Btf {
     /// Reads raw BTF, the content of a `.BTF` section or of `/sys/kernel/btf/vmlinux`.

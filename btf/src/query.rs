@@ -2,7 +2,8 @@
 
 use crate::btf::Btf;
 use crate::error::{Error, Result};
-use crate::types::{TypeId, TypeKind};
+use crate::id::TypeId;
+use crate::types::TypeKind;
 
 /// Steps along a chain of references before it counts as a loop; libbpf's own limit.
 pub(crate) const MAX_DEPTH: u32 = 32;

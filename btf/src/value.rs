@@ -6,10 +6,11 @@
 use crate::btf::Btf;
 use crate::entries::Enumerators;
 use crate::error::{Error, Result};
+use crate::id::TypeId;
 use crate::name;
 use crate::query::MAX_DEPTH;
 use crate::raw::Endian;
-use crate::types::{Composite, IntEncoding, Type, TypeId, TypeKind};
+use crate::types::{Composite, IntEncoding, Type, TypeKind};
 
 /// A value of some type.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,10 +3,11 @@
 use super::store::BtfBuilder;
 use crate::entries::SecInfo;
 use crate::error::{Error, Result};
+use crate::id::TypeId;
 use crate::kind::Kind;
 use crate::raw::MAX_VLEN;
 use crate::shape::Info;
-use crate::types::{IntEncoding, Linkage, TypeId};
+use crate::types::{IntEncoding, Linkage};
 
 /// A member of a struct or union to be added.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,10 +3,11 @@
 use super::store::BtfBuilder;
 use crate::entries::SecInfo;
 use crate::error::{Error, Result};
+use crate::id::TypeId;
 use crate::kind::Kind;
 use crate::raw::MAX_VLEN;
 use crate::shape::{BASE_WORDS, Info};
-use crate::types::{Linkage, TypeId};
+use crate::types::Linkage;
 
 /// A record word by word, for changes that turn one kind into another.
 #[derive(Clone, Debug, PartialEq, Eq)]

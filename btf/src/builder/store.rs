@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use crate::btf::Btf;
 use crate::error::{Error, Result};
+use crate::id::TypeId;
 use crate::kind::Kind;
 use crate::raw::{self, Endian, Header, MAX_ID};
 use crate::shape::{BASE_WORDS, Field, Info};
-use crate::types::TypeId;
 
 /// BTF that is being made or changed.
 ///

@@ -2,8 +2,9 @@ use std::sync::Arc;
 
 use super::{BtfBuilder, NewEnumerator, NewMember, NewParam, RawRecord};
 use crate::entries::SecInfo;
+use crate::id::TypeId;
 use crate::raw::{Endian, Header};
-use crate::types::{IntEncoding, Linkage, TypeId, TypeKind};
+use crate::types::{IntEncoding, Linkage, TypeKind};
 use crate::{Btf, Error, Kind};
 
 fn value(name: &str, value: i128) -> NewEnumerator<'_> {

@@ -5,9 +5,10 @@ use super::spec::Spec;
 use crate::btf::Btf;
 use crate::entries::Member;
 use crate::error::{Error, Result};
+use crate::id::TypeId;
 use crate::query::MAX_DEPTH;
 use crate::raw::Endian;
-use crate::types::{IntEncoding, TypeId, TypeKind};
+use crate::types::{IntEncoding, TypeKind};
 
 /// What becomes of the width of a load or store whose offset is relocated.
 ///

@@ -2,10 +2,11 @@
 
 use crate::btf::Btf;
 use crate::error::{Error, Result};
+use crate::id::TypeId;
 use crate::kind::Kind;
 use crate::name;
 use crate::query::{Budget, MAX_DEPTH};
-use crate::types::{TypeId, TypeKind};
+use crate::types::TypeKind;
 
 /// Two BTFs side by side, and how much comparing may still cost.
 pub(super) struct Pair<'a> {

@@ -5,9 +5,10 @@ use super::kind::{Class, RelocationKind};
 use super::spec::{Accessor, MAX_LEN, Spec, is_flexible};
 use crate::entries::Member;
 use crate::error::{Error, Result};
+use crate::id::TypeId;
 use crate::name;
 use crate::query::MAX_DEPTH;
-use crate::types::{TypeId, TypeKind};
+use crate::types::TypeKind;
 
 /// The member that a named step looks for.
 struct Wanted<'a> {

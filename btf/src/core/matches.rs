@@ -4,8 +4,9 @@ use super::compat::Pair;
 use crate::btf::Btf;
 use crate::entries::{Enumerators, Members};
 use crate::error::{Error, Result};
+use crate::id::TypeId;
 use crate::query::MAX_DEPTH;
-use crate::types::{TypeId, TypeKind};
+use crate::types::TypeKind;
 
 impl Pair<'_> {
     /// Whether types match; behind a pointer structs and unions are compared by name only.

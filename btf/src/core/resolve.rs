@@ -11,8 +11,8 @@ use super::targets::{TargetType, Targets};
 use crate::btf::Btf;
 use crate::error::{Error, Result};
 use crate::ext::CoreRelo;
+use crate::id::TypeId;
 use crate::name::essential_name;
-use crate::types::TypeId;
 
 /// Resolves the relocations of one object for one kernel.
 ///

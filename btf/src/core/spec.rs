@@ -10,7 +10,8 @@ use super::kind::{Class, RelocationKind};
 use crate::btf::Btf;
 use crate::error::{Error, Result};
 use crate::ext::CoreRelo;
-use crate::types::{TypeId, TypeKind};
+use crate::id::TypeId;
+use crate::types::TypeKind;
 
 /// Most steps of an access string (`BPF_CORE_SPEC_MAX_LEN`).
 pub(super) const MAX_LEN: usize = 64;

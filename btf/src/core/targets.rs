@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::btf::Btf;
 use crate::error::BoxedError;
-use crate::types::TypeId;
+use crate::id::TypeId;
 
 /// The BTF of the kernel to relocate for.
 pub trait Targets {

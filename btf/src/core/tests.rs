@@ -6,7 +6,8 @@ use super::{AccessSize, Outcome, RelocationKind as K, Resolution, Resolver};
 use crate::builder::{BtfBuilder, NewEnumerator, NewMember};
 use crate::error::Result;
 use crate::ext::CoreRelo;
-use crate::types::{IntEncoding, TypeId};
+use crate::id::TypeId;
+use crate::types::IntEncoding;
 
 mod candidates;
 mod fields;

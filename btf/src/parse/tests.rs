@@ -2,8 +2,9 @@ use std::sync::Arc;
 
 use crate::builder::{BtfBuilder, NewEnumerator, NewMember, NewParam};
 use crate::entries::SecInfo;
+use crate::id::TypeId;
 use crate::raw::{Endian, Header};
-use crate::types::{IntEncoding, Linkage, TypeId, TypeKind};
+use crate::types::{IntEncoding, Linkage, TypeKind};
 use crate::{Btf, Error, Kind};
 
 fn parse(types: &[u32], strings: &[u8]) -> Result<Btf, Error> {

@@ -9,13 +9,10 @@ use purebpf_btf::ext::CoreRelo;
 use purebpf_btf::{BoxedError, Btf};
 use purebpf_insn::{Insn, opcode};
 
-use super::relocations::poison;
+use super::poison::{self, poison};
 use super::struct_ops::Roles;
 use crate::spec::code::{Code, Routine};
 use crate::{Error, ModuleBtf, ObjectSpec, TargetKernel};
-
-/// Immediate by which the verifier's complaint about a failed relocation is known (libbpf's).
-const POISON_CORE: i32 = 0x0bad_2310;
 
 /// An instruction that was replaced by one that the verifier refuses.
 #[derive(Clone, Debug)]
@@ -189,7 +186,7 @@ fn mark(patched: &mut Patched, at: usize, resolution: &Resolution) {
         _ => 1,
     };
     let insns = patched.insns.iter_mut().skip(at).take(count);
-    insns.for_each(|insn| *insn = poison(POISON_CORE));
+    insns.for_each(|insn| *insn = poison(poison::CORE));
     let why = format!(
         "failed to resolve CO-RE relocation {}",
         resolution.spec_text

@@ -4,7 +4,7 @@
 //! externs.rs      what the kernel has of what the object expects; config.rs: its configuration
 //! core.rs         CO-RE relocations, patched into instructions
 //! subprograms.rs  a program and the subprograms it calls, in one piece
-//! relocations.rs  maps, variables, externs, patched into that piece
+//! relocations.rs  maps, variables, externs, patched into that piece; poison.rs: what is missing
 //! info.rs         function and line information of that piece
 //! target.rs       the kernel function or type that a program is attached to
 //! maps.rs         attributes of maps; struct_ops.rs: structs in the kernel's own layout
@@ -17,6 +17,7 @@ mod downgrade;
 mod externs;
 mod info;
 mod maps;
+mod poison;
 mod relocations;
 mod struct_ops;
 mod subprograms;

@@ -6,19 +6,11 @@ use purebpf_insn::{Insn, opcode};
 
 use super::Context;
 use super::externs::Resolved;
+use super::poison::{self, poison};
 use super::subprograms::Linked;
 use crate::Error;
 use crate::plan::{Code, InsnReference, Poison, Reference};
 use crate::spec::code::{Reloc, Routine, Target};
-
-/// Immediates by which the verifier's complaint about a missing thing is known (libbpf's).
-const POISON_MAP: i32 = 2_001_000_000;
-const POISON_KFUNC: i32 = 2_002_000_000;
-
-/// A call that no kernel accepts.
-pub(super) const fn poison(imm: i32) -> Insn {
-    Insn::new(opcode::CALL, 0, 0, 0, imm)
-}
 
 /// Patches all relocations but those of calls inside the program.
 ///
@@ -114,7 +106,7 @@ fn patch(
                     .map_or("", |ext| &ext.name);
                 let imm = i32::try_from(index)
                     .unwrap_or(0)
-                    .saturating_add(POISON_KFUNC);
+                    .saturating_add(poison::KFUNC);
                 slots.poison(1, imm, format!("kernel function `{name}` does not exist"));
             }
         },
@@ -177,7 +169,7 @@ impl Context<'_> {
             .get(map)
             .ok_or_else(|| fail("its map does not exist"))?;
         if !plan.autocreate {
-            let imm = i32::try_from(map).unwrap_or(0).saturating_add(POISON_MAP);
+            let imm = i32::try_from(map).unwrap_or(0).saturating_add(poison::MAP);
             slots.poison(2, imm, format!("map `{}` is not created", plan.name));
             return Ok(());
         }
