@@ -57,7 +57,7 @@ fn read_and_plan(bytes: &[u8], kernel: &DescribedKernel) -> bool {
     let Ok(plan) = spec.plan(kernel) else {
         return false;
     };
-    plan.programs.iter().all(|program| program.outcome.is_ok())
+    plan.programs.iter().all(|program| program.check().is_ok())
 }
 
 #[test]

@@ -94,7 +94,7 @@ fn an_unknown_section_names_the_nearest() {
     let spec = ObjectSpec::parse(bytes).unwrap();
     let kernel = purebpf::plan::DescribedKernel::new(0x06_0c_00);
     let plan = spec.plan(&kernel).unwrap();
-    let error = plan.programs[0].outcome.as_ref().unwrap_err().to_string();
+    let error = plan.programs[0].check().unwrap_err().to_string();
     assert!(
         error.contains("the nearest known is `tracepoint`"),
         "{error}"

@@ -273,7 +273,7 @@ fn a_pinned_map_is_shared_and_a_different_one_refused() {
     if !common::root() {
         return;
     }
-    let folder = common::Bpffs::mount();
+    let folder = common::FileSystem::mount("bpf");
     let mut spec = open("minimal.bpf.o");
     spec.map_mut("counts").unwrap().pin_by_name = true;
     let loader = Loader::new().pin_root(folder.path(""));
@@ -295,7 +295,7 @@ fn a_load_that_fails_takes_its_pins_back() {
     if !common::root() {
         return;
     }
-    let folder = common::Bpffs::mount();
+    let folder = common::FileSystem::mount("bpf");
     let mut spec = open("rejected.bpf.o");
     spec.map_mut("counts").unwrap().pin_by_name = true;
     let loader = Loader::new().pin_root(folder.path(""));
@@ -308,7 +308,7 @@ fn a_whole_object_is_pinned_all_or_nothing() {
     if !common::root() {
         return;
     }
-    let folder = common::Bpffs::mount();
+    let folder = common::FileSystem::mount("bpf");
     let object = purebpf::load(&open("maps.bpf.o")).unwrap();
     object.pin(folder.path("all")).unwrap();
     let again = Map::from_pin(folder.path("all").join("hash")).unwrap();

@@ -113,7 +113,7 @@ fn a_map_in_a_future_goes_on_after_the_object_is_dropped() {
 }
 
 /// The same checks, whatever the map came from.
-fn check(map: &Map, folder: &common::Bpffs, from: &str) {
+fn check(map: &Map, folder: &common::FileSystem, from: &str) {
     assert_eq!(map.map_type(), MapType::LRU_HASH, "{from}");
     assert_eq!(
         (map.key_size(), map.value_size(), map.max_entries()),
@@ -146,7 +146,7 @@ fn check(map: &Map, folder: &common::Bpffs, from: &str) {
 #[test]
 fn a_map_is_the_same_by_object_id_pin_and_fd() {
     if common::root() {
-        let folder = common::Bpffs::mount();
+        let folder = common::FileSystem::mount("bpf");
         let map = load().map("lru").unwrap();
         write(&map, 5, 55);
         check(&map, &folder, "object");

@@ -88,7 +88,7 @@ fn kernel_like(name: &str, version: u32) -> DescribedKernel {
 fn a_kernel_is_asked_only_for_what_an_object_needs() {
     let kernel = Asked::new(DescribedKernel::new(LINUX_6_12));
     let plan = open("minimal.bpf.o").plan(&kernel).unwrap();
-    assert!(plan.programs[0].outcome.is_ok());
+    assert!(plan.programs[0].check().is_ok());
     open("subprograms.bpf.o").plan(&kernel).unwrap();
     open("maps.bpf.o").plan(&kernel).unwrap();
     assert_eq!(*kernel.questions.borrow(), [""; 0]);
@@ -98,7 +98,7 @@ fn a_kernel_is_asked_only_for_what_an_object_needs() {
 fn what_is_not_described_is_named_when_it_is_needed() {
     let kernel = DescribedKernel::new(LINUX_6_12);
     let plan = open("core.bpf.o").plan(&kernel).unwrap();
-    let error = plan.programs[0].outcome.as_ref().unwrap_err().to_string();
+    let error = plan.programs[0].check().unwrap_err().to_string();
     assert_eq!(
         error,
         "cannot learn the BTF (it was not given) of the target kernel"
@@ -120,13 +120,13 @@ fn one_programs_failure_is_its_own() {
     let [entry, exit] = &plan.programs[..] else {
         panic!()
     };
-    assert!(entry.outcome.is_ok());
-    let target = entry.attach_to.as_ref().unwrap();
+    assert!(entry.check().is_ok());
+    let target = entry.attach_to.as_ref().unwrap().as_ref().unwrap();
     assert_eq!(
         Some(target.id),
         spec.btf().unwrap().find("on_fentry", Kind::Func)
     );
-    let error = exit.outcome.as_ref().unwrap_err().to_string();
+    let error = exit.check().unwrap_err().to_string();
     assert!(
         error.contains("no func `twice_removed` to attach to"),
         "{error}"
@@ -138,7 +138,7 @@ fn helpers_are_older_ones_before_5_5() {
     let spec = open("core57.bpf.o");
     let calls = |version| {
         let plan = spec.plan(&kernel_like("core57.bpf.o", version)).unwrap();
-        let code = plan.programs[0].outcome.clone().unwrap();
+        let code = plan.programs[0].check().unwrap().clone();
         let calls = code
             .insns
             .iter()
@@ -168,7 +168,7 @@ fn btf_has_no_variables_before_5_2() {
     assert!(btf.find("_rodata", Kind::Struct).is_some());
     // Without global data there are no maps for variables, and programs that use them are stopped.
     assert!(plan.maps.iter().all(|map| !map.autocreate));
-    let code = plan.programs[0].outcome.as_ref().unwrap();
+    let code = plan.programs[0].check().unwrap();
     assert!(
         code.poisons[0].why.contains("is not created"),
         "{:?}",
@@ -214,7 +214,7 @@ fn map_references_are_names_and_their_immediates_zero() {
     let plan = spec.plan(&DescribedKernel::new(LINUX_6_12)).unwrap();
     let mut names = std::collections::BTreeSet::new();
     for program in &plan.programs {
-        let code = program.outcome.as_ref().unwrap();
+        let code = program.check().unwrap();
         for reference in &code.references {
             let insn = code.insns[reference.insn];
             assert_eq!(
@@ -239,7 +239,7 @@ fn a_use_of_a_map_that_is_not_created_is_poisoned() {
     let mut spec = open("minimal.bpf.o");
     spec.map_mut("counts").unwrap().autocreate = false;
     let plan = spec.plan(&DescribedKernel::new(LINUX_6_12)).unwrap();
-    let code = plan.programs[0].outcome.as_ref().unwrap();
+    let code = plan.programs[0].check().unwrap();
     assert_eq!(code.references, []);
     let poison = &code.poisons[0];
     assert_eq!(poison.why, "map `counts` is not created");

@@ -71,7 +71,7 @@ fn to_json(plan: &Plan) -> Value {
     });
     let programs = plan.programs.iter().map(|program| {
         let empty = Code::default();
-        let code = program.outcome.as_ref().unwrap_or(&empty);
+        let code = program.code.as_ref().unwrap_or(&empty);
         let maps = code
             .references
             .iter()
@@ -117,7 +117,7 @@ fn hex(code: &Code) -> String {
 }
 
 fn status(program: &ProgramPlan) -> String {
-    match &program.outcome {
+    match program.check() {
         Ok(_) => "ok".to_owned(),
         Err(error) => print::chain(error),
     }
@@ -141,7 +141,7 @@ fn show(plan: &Plan, instructions: bool) -> anyhow::Result<()> {
     }
     let mut table = print::table(&["program", "section", "type", "instructions", "status"]);
     for program in &plan.programs {
-        let count = program.outcome.as_ref().map_or(0, |code| code.insns.len());
+        let count = program.code.as_ref().map_or(0, |code| code.insns.len());
         table.add_row([
             program.name.clone(),
             program.section.clone(),
@@ -162,7 +162,7 @@ fn show(plan: &Plan, instructions: bool) -> anyhow::Result<()> {
 
 /// The instructions of a program, with the source lines they come from.
 fn disassembly(plan: &Plan, program: &ProgramPlan) -> anyhow::Result<()> {
-    let Ok(code) = &program.outcome else {
+    let Ok(code) = &program.code else {
         return Ok(());
     };
     let mut last = None;

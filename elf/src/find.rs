@@ -34,13 +34,28 @@ fn find<'a, Elf: FileHeader<Endian = Endianness>>(
     let header = Elf::parse(file).map_err(|_| fail("ELF header", 0, "it is truncated"))?;
     let endian = header.endian().map_err(outside)?;
     let sections = header.sections(endian, file).map_err(outside)?;
-    let Some((_, section)) = sections.section_by_name(endian, name.as_bytes()) else {
+    let names = header
+        .section_strings_index(endian, file)
+        .and_then(|index| sections.section(index))
+        .and_then(|section| section.data(endian, file));
+    let Ok(names) = names else {
         return Ok(None);
     };
-    let offset = section.sh_offset(endian).into();
-    let data = section.data(endian, file);
-    data.map(Some)
-        .map_err(|_| fail(name, offset, "it reaches outside the file"))
+    for section in sections.iter() {
+        // Compared where it begins, since looking for its end might take the whole table.
+        let begin = section.sh_name(endian) as usize;
+        let rest = names
+            .get(begin..)
+            .and_then(|at| at.strip_prefix(name.as_bytes()));
+        if rest.is_some_and(|rest| rest.first() == Some(&0)) {
+            let offset = section.sh_offset(endian).into();
+            let data = section.data(endian, file);
+            return data
+                .map(Some)
+                .map_err(|_| fail(name, offset, "it reaches outside the file"));
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]
@@ -52,6 +67,7 @@ mod tests {
         let file = std::fs::read(std::env::current_exe().unwrap()).unwrap();
         assert!(find_section(&file, ".text").unwrap().unwrap().len() > 1000);
         assert_eq!(find_section(&file, ".no.such.section"), Ok(None));
+        assert_eq!(find_section(&file, ".tex"), Ok(None));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use object::read::elf::{FileHeader, SectionHeader as _, SectionTable, Sym as _, 
 use object::{Endianness, FileKind, SymbolIndex};
 
 use crate::Bytes;
+use crate::budget::Budget;
 
 /// A binary that cannot be understood, or does not answer clearly.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -270,10 +271,18 @@ fn walk<Elf: FileHeader<Endian = Endianness>>(
     let symbols = sections
         .symbols(endian, bytes, table.section_type())
         .map_err(in_table(table.name()))?;
+    let names = sections.section(symbols.string_section());
+    if let Ok(Ok(names)) = names.map(|section| section.data(endian, bytes))
+        && names.last().is_some_and(|last| *last != 0)
+    {
+        // Looking for the end of a name that has none would take the whole table each time.
+        return Err(in_names(table, "the last name has no end"));
+    }
     let versions = match (table, versions) {
         (Table::Dynamic, true) => Versions::read(endian, bytes, &sections, &symbols)?,
         _ => Versions::default(),
     };
+    let mut budget = Budget::of(bytes);
     for (index, symbol) in symbols.enumerate() {
         if symbol.st_type() != elf::STT_FUNC {
             continue;
@@ -283,7 +292,13 @@ fn walk<Elf: FileHeader<Endian = Endianness>>(
         let Ok(section) = sections.section(object::SectionIndex(section)) else {
             continue;
         };
-        let Some(name) = symbol.name(endian, symbols.strings()).ok().and_then(as_str) else {
+        let Ok(name) = symbol.name(endian, symbols.strings()) else {
+            continue;
+        };
+        budget
+            .spend(name.len())
+            .ok_or_else(|| in_names(table, "the names overlap too much"))?;
+        let Some(name) = as_str(name) else {
             continue;
         };
         let value: u64 = symbol.st_value(endian).into();
@@ -303,6 +318,13 @@ fn walk<Elf: FileHeader<Endian = Endianness>>(
 
 fn as_str(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(bytes).ok()
+}
+
+fn in_names(table: Table, what: &str) -> HostError {
+    HostError::Table {
+        table: table.name(),
+        what: what.to_owned(),
+    }
 }
 
 fn in_table(table: &'static str) -> impl Fn(object::read::Error) -> HostError {

@@ -5,6 +5,7 @@
 //! section.rs  sections, and what a BPF loader takes each for
 //! object.rs   a BPF object: sections, symbols, relocations, functions
 //! read.rs     how it is read
+//! budget.rs   how much may be taken out of a file
 //! find.rs     one section of any ELF file
 //! host.rs     executables and libraries: where a symbol is in the file
 //! ```
@@ -14,6 +15,7 @@
 
 #![forbid(unsafe_code)]
 
+mod budget;
 mod bytes;
 mod error;
 mod find;

@@ -8,6 +8,7 @@ use object::read::elf::{FileHeader as _, Rel as _, SectionHeader as _, SectionTa
 use object::read::{ReadRef as _, SectionIndex};
 use purebpf_insn::{Endian, Insn};
 
+use crate::budget::Budget;
 use crate::section::{Header, SHT_PROGBITS, SHT_SYMTAB};
 use crate::{
     Binding, Bytes, Error, Function, Object, Relocation, Relocations, Section, SectionKind, Symbol,
@@ -20,8 +21,6 @@ type Table<'a> = SectionTable<'a, Elf, &'a [u8]>;
 const SHN_LORESERVE: u16 = 0xff00;
 const REL_SIZE: u64 = 16;
 const LICENSE_MAX: usize = 63;
-/// Functions may share instructions (aliases), but not so that a small file takes much memory.
-const MAX_OVERLAP: usize = 8;
 
 pub(crate) fn object(file: &Bytes) -> Result<Object, Error> {
     let (header, endian) = header(file)?;
@@ -35,7 +34,7 @@ pub(crate) fn object(file: &Bytes) -> Result<Object, Error> {
         Endianness::Little => Endian::Little,
         Endianness::Big => Endian::Big,
     };
-    let functions = functions(&sections, &symbols, byte_order)?;
+    let functions = functions(file, &sections, &symbols, byte_order)?;
     let license = license(&sections);
     let version = version(&sections)?;
     Ok(Object {
@@ -105,6 +104,7 @@ fn header(file: &[u8]) -> Result<(&Elf, Endianness), Error> {
 
 fn sections(file: &Bytes, table: &Table<'_>, endian: Endianness) -> Result<Vec<Section>, Error> {
     let mut sections = Vec::with_capacity(table.len());
+    let mut budget = Budget::of(file);
     for (SectionIndex(index), header) in table.enumerate() {
         let offset = header.sh_offset(endian);
         let fail = |what, name: Option<&str>| Error::Section {
@@ -128,6 +128,8 @@ fn sections(file: &Bytes, table: &Table<'_>, endian: Endianness) -> Result<Vec<S
                 size,
             }),
         };
+        let overlap = || fail("it overlaps too many others", Some(name));
+        budget.spend(name.len()).ok_or_else(overlap)?;
         let outside = || fail("it reaches outside the file", Some(name));
         let data = match header.file_range(endian) {
             Some((start, len)) if kind != SectionKind::Ignored => {
@@ -140,6 +142,7 @@ fn sections(file: &Bytes, table: &Table<'_>, endian: Endianness) -> Result<Vec<S
             }
             _ => Bytes::default(),
         };
+        budget.spend(data.len()).ok_or_else(overlap)?;
         if matches!(kind, SectionKind::Btf | SectionKind::BtfExt) && ty != SHT_PROGBITS {
             return Err(fail("it is not of type PROGBITS", Some(name)));
         }
@@ -192,10 +195,14 @@ fn symbols(
         return Err(named("it has no string table"));
     }
     let mut symbols = Vec::with_capacity(table.len());
+    let mut budget = Budget::of(file);
     for symbol in table.iter() {
         let name = table
             .symbol_name(endian, symbol)
             .map_err(|_| named("the name of a symbol is outside the string table"))?;
+        budget
+            .spend(name.len())
+            .ok_or_else(|| named("the names of its symbols overlap too much"))?;
         symbols.push(Symbol {
             name: String::from_utf8_lossy(name).into_owned(),
             place: match symbol.st_shndx(endian).0 {
@@ -285,15 +292,12 @@ fn relocations(
 }
 
 fn functions(
+    file: &[u8],
     sections: &[Section],
     symbols: &[Symbol],
     endian: Endian,
 ) -> Result<Vec<Function>, Error> {
-    let code = sections.iter().filter(|s| s.kind == SectionKind::Code);
-    let mut budget = code
-        .map(|s| s.data.len())
-        .sum::<usize>()
-        .saturating_mul(MAX_OVERLAP);
+    let mut budget = Budget::of(file);
     let mut functions = Vec::new();
     for symbol in symbols.iter().filter(|s| s.kind == SymbolKind::Function) {
         let Some(section) = symbol.section().and_then(|index| sections.get(index)) else {
@@ -321,8 +325,8 @@ fn functions(
         if bytes.is_empty() || symbol.value % 8 != 0 {
             return Err(fail("it is not made of whole instructions"));
         }
-        budget = budget
-            .checked_sub(bytes.len())
+        budget
+            .spend(bytes.len())
             .ok_or_else(|| fail("too many functions share the same instructions"))?;
         let insns = Insn::read_all(bytes, endian)
             .map_err(|_| fail("it is not made of whole instructions"))?;
@@ -365,3 +369,6 @@ fn version(sections: &[Section]) -> Result<Option<u32>, Error> {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests;

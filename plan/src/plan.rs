@@ -207,10 +207,22 @@ pub struct ProgramPlan {
     pub autoload: bool,
     /// Whether `attach_all` attaches it.
     pub autoattach: bool,
-    /// What it is attached to, for the types that say so at load.
-    pub attach_to: Option<KernelType>,
-    /// Its instructions, or why it cannot be loaded.
-    pub outcome: Result<Code, Error>,
+    /// Its instructions, or why they cannot be made.
+    pub code: Result<Code, Error>,
+    /// What it is attached to, for the types that say so at load; or why that, or the type itself,
+    /// is not known.
+    pub attach_to: Result<Option<KernelType>, Error>,
+}
+
+impl ProgramPlan {
+    /// The instructions, if the program can be loaded as planned.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub fn check(&self) -> Result<&Code, &Error> {
+        let code = self.code.as_ref()?;
+        self.attach_to.as_ref().map(|_| code)
+    }
 }
 
 impl Code {

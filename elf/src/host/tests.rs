@@ -212,3 +212,45 @@ fn this_program_has_its_own_functions() {
     let file = Executable::parse(bytes).unwrap();
     assert!(file.symbol_offset("main").unwrap().is_some());
 }
+
+/// The bytes of a file, and where the contents of a section begin in it.
+fn bytes_and_section(file: &Executable, section: usize) -> (Vec<u8>, usize) {
+    let bytes = file.bytes.to_vec();
+    let field = 64 + section * 64 + 24;
+    let offset = u64::from_le_bytes(*bytes[field..].first_chunk().unwrap());
+    (bytes, offset as usize)
+}
+
+#[test]
+fn names_that_overlap_without_measure_are_an_error() {
+    let long: &'static str = "x".repeat(20_000).leak();
+    let symbols: Vec<Sym> = std::iter::once(long)
+        .chain(std::iter::repeat_n("y", 500))
+        .map(|name| sym(name, GLOBAL, 1, 0x1234, 0))
+        .collect();
+    let file = file(&[], &symbols, &[]);
+    assert_eq!(file.symbol_offset("y"), Ok(Some(0x634)));
+    let (mut bytes, table) = bytes_and_section(&file, 4);
+    for index in 1..500 {
+        bytes[table + index * 24..][..4].copy_from_slice(&(index as u32).to_le_bytes());
+    }
+    let file = Executable::parse(bytes).unwrap();
+    let what = "the names overlap too much".to_owned();
+    let table = "symbols";
+    assert_eq!(
+        file.symbol_offset("y"),
+        Err(HostError::Table { table, what })
+    );
+}
+
+#[test]
+fn name_without_an_end_is_an_error() {
+    let file = file(&[], &[sym("run", GLOBAL, 1, 0x1234, 0)], &[]);
+    let (mut bytes, strings) = bytes_and_section(&file, 2);
+    bytes[strings + "\0run".len()] = b'y';
+    let file = Executable::parse(bytes).unwrap();
+    assert!(matches!(
+        file.symbol_offset("run"),
+        Err(HostError::Table { .. })
+    ));
+}

@@ -38,18 +38,15 @@ fn one(
     program: &ProgramPlan,
     maps: &[Option<Map>],
 ) -> Result<Loaded, Error> {
-    let code = program.outcome.as_ref().map_err(Clone::clone)?;
+    let code = program.check().map_err(Clone::clone)?;
+    let attach_to = program.attach_to.as_ref().map_err(Clone::clone)?.as_ref();
     let module = |name: &str| session.kernel.module(name);
     // Slot 0 of the fd array stands for the kernel itself.
     let mut references = vec![None];
     for name in &code.modules {
         references.push(Some(FdReference::Module(module(name)?)));
     }
-    let attach_to = match program
-        .attach_to
-        .as_ref()
-        .and_then(|to| to.module.as_deref())
-    {
+    let attach_module = match attach_to.and_then(|to| to.module.as_deref()) {
         Some(name) => Some(AttachTo::Module(module(name)?)),
         None => None,
     };
@@ -65,8 +62,8 @@ fn one(
         btf: session.btf.clone(),
         func_info: records(code.func_info.as_ref().filter(|_| has_info)),
         line_info: records(code.line_info.as_ref().filter(|_| has_info)),
-        attach_btf_id: program.attach_to.as_ref().map_or(0, |to| to.id.0),
-        attach_to,
+        attach_btf_id: attach_to.map_or(0, |to| to.id.0),
+        attach_to: attach_module,
         references: if code.modules.is_empty() {
             Vec::new()
         } else {

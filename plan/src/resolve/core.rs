@@ -99,10 +99,11 @@ pub(super) fn relocate(spec: &ObjectSpec, kernel: &dyn TargetKernel, roles: &Rol
         .filter(|program| !roles.autoload(program))
         .map(|program| program.function)
         .collect();
+    let sections = code.sections_by_name();
     let mut state = None;
     for section in ext.core_relos().sections() {
         let name = local.name_at(section.section_name_off).unwrap_or_default();
-        let Some(index) = code.section_index(name) else {
+        let Some(index) = sections.get(name).copied() else {
             continue;
         };
         for relo in section.iter() {

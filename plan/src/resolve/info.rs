@@ -1,21 +1,70 @@
 //! Function and line information of a program, put together from that of its parts.
 
-use purebpf_btf::ext::{self, InfoSection, Infos};
+use std::collections::HashMap;
+
+use purebpf_btf::Btf;
+use purebpf_btf::ext::{self, FuncInfo, InfoSection, Infos, LineInfo};
 
 use super::subprograms::{Linked, Part};
 use crate::Error;
 use crate::plan::{self, Info};
 use crate::spec::code::Code;
 
-/// Gives a program its function and line information.
-///
-/// # Source
-/// libbpf `reloc_prog_func_and_line_info`.
-pub(super) fn attach(code: &Code, linked: &Linked, plan: &mut plan::Code) -> Result<(), Error> {
-    let Some(ext) = &code.ext else { return Ok(()) };
-    plan.func_info = collect(code, linked, ext.func_infos(), "function")?;
-    plan.line_info = collect(code, linked, ext.line_infos(), "line")?;
-    Ok(())
+/// The function and line information of an object, by the section that it is of.
+#[derive(Default)]
+pub(super) struct Index<'a> {
+    functions: Option<Table<'a, FuncInfo>>,
+    lines: Option<Table<'a, LineInfo>>,
+}
+
+/// One of the two lists.
+struct Table<'a, T> {
+    record_size: u32,
+    by_name: HashMap<&'a [u8], InfoSection<'a, T>>,
+}
+
+impl<'a> Index<'a> {
+    pub(super) fn new(code: &'a Code) -> Self {
+        let (Some(btf), Some(ext)) = (code.btf.as_deref(), &code.ext) else {
+            return Self::default();
+        };
+        Self {
+            functions: Some(Table::new(btf, ext.func_infos())),
+            lines: Some(Table::new(btf, ext.line_infos())),
+        }
+    }
+
+    /// Gives a program its function and line information.
+    ///
+    /// # Source
+    /// libbpf `reloc_prog_func_and_line_info`.
+    pub(super) fn attach(
+        &self,
+        code: &Code,
+        linked: &Linked,
+        plan: &mut plan::Code,
+    ) -> Result<(), Error> {
+        if let (Some(functions), Some(lines)) = (&self.functions, &self.lines) {
+            plan.func_info = collect(code, linked, functions, "function")?;
+            plan.line_info = collect(code, linked, lines, "line")?;
+        }
+        Ok(())
+    }
+}
+
+impl<'a, T: ext::Info> Table<'a, T> {
+    fn new(btf: &'a Btf, infos: Infos<'a, T>) -> Self {
+        let mut by_name = HashMap::new();
+        for section in infos.sections() {
+            if let Ok(name) = btf.str_at(section.section_name_off) {
+                by_name.entry(name).or_insert(section);
+            }
+        }
+        Self {
+            record_size: infos.record_size(),
+            by_name,
+        }
+    }
 }
 
 /// The records of all parts. Of a program without any there is none of this kind; but once the
@@ -23,26 +72,22 @@ pub(super) fn attach(code: &Code, linked: &Linked, plan: &mut plan::Code) -> Res
 fn collect<T: ext::Info>(
     code: &Code,
     linked: &Linked,
-    infos: Infos<'_, T>,
+    table: &Table<'_, T>,
     kind: &str,
 ) -> Result<Option<Info>, Error> {
     let mut info = Info {
-        record_size: infos.record_size(),
+        record_size: table.record_size,
         records: Vec::new(),
     };
     for part in &linked.parts {
         let Some(routine) = code.routines.get(part.routine) else {
             continue;
         };
-        let section = infos.sections().find(|section| {
-            let name = code
-                .btf
-                .as_deref()
-                .map(|btf| btf.str_at(section.section_name_off));
-            let own = code.section_name(routine.function.section);
-            matches!(name, Some(Ok(name)) if name == own.as_bytes())
-        });
-        let found = section.is_some_and(|section| append(code, part, &section, &mut info));
+        let section = code.section_name(routine.function.section);
+        let found = table
+            .by_name
+            .get(section.as_bytes())
+            .is_some_and(|section| append(code, part, section, &mut info));
         if found {
             continue;
         }

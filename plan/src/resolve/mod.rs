@@ -25,7 +25,7 @@ mod target;
 
 use purebpf_insn::{AttachType, ProgramFlags, ProgramType};
 
-use crate::plan::{Code, Plan, ProgramPlan};
+use crate::plan::{Code, KernelType, Plan, ProgramPlan};
 use crate::spec::section::nearest_section;
 use crate::{Error, Feature, ObjectSpec, ProgramSpec, SectionFlags, TargetKernel};
 
@@ -37,6 +37,7 @@ struct Context<'a> {
     core: core::Relocated,
     maps: Vec<crate::MapPlan>,
     roles: struct_ops::Roles,
+    info: info::Index<'a>,
 }
 
 pub(crate) fn plan(spec: &ObjectSpec, kernel: &dyn TargetKernel) -> Result<Plan, Error> {
@@ -56,6 +57,7 @@ pub(crate) fn plan(spec: &ObjectSpec, kernel: &dyn TargetKernel) -> Result<Plan,
         core,
         maps,
         roles,
+        info: info::Index::new(&spec.code),
     };
     let programs = spec
         .programs
@@ -84,8 +86,8 @@ impl Context<'_> {
             flags: program.flags,
             autoload: self.roles.autoload(program),
             autoattach: program.autoattach,
-            attach_to: None,
-            outcome: Ok(Code::default()),
+            attach_to: Ok(None),
+            code: Ok(Code::default()),
         };
         if flags.contains(SectionFlags::OPTIONAL_ATTACH_TYPE) && !has(Feature::ExpectedAttachType) {
             plan.expected_attach_type = AttachType(0);
@@ -102,14 +104,15 @@ impl Context<'_> {
         if !plan.autoload {
             return plan;
         }
-        match self.finish(program, &mut plan) {
-            Ok(code) => plan.outcome = Ok(code),
-            Err(error) => plan.outcome = Err(error),
+        plan.code = self.code(program);
+        plan.attach_to = self.attach_to(program);
+        if let Some(role) = self.roles.get(&program.name) {
+            plan.expected_attach_type = role.attach_type;
         }
         plan
     }
 
-    fn finish(&self, program: &ProgramSpec, plan: &mut ProgramPlan) -> Result<Code, Error> {
+    fn code(&self, program: &ProgramSpec) -> Result<Code, Error> {
         let has_exceptions =
             !self.spec.code.exceptions.is_empty() && self.kernel.has(Feature::BtfDeclTag);
         let linked = subprograms::link(
@@ -120,33 +123,30 @@ impl Context<'_> {
         )?;
         let mut code = relocations::apply(self, &linked)?;
         if self.kernel.has(Feature::BtfFunc) {
-            info::attach(&self.spec.code, &linked, &mut code)?;
+            self.info.attach(&self.spec.code, &linked, &mut code)?;
         }
         downgrade::helpers(self.kernel, &mut code.insns);
-        if program.program_type == ProgramType::UNSPEC {
-            return Err(Error::Program {
-                program: program.name.clone(),
-                what: format!(
-                    "its section `{}` gives it no type; the nearest known is `{}`",
-                    program.section,
-                    nearest_section(&program.section)
-                ),
-            });
-        }
-        plan.attach_to = match program.program_type {
-            ProgramType::STRUCT_OPS => {
-                let role = self
-                    .roles
-                    .get(&program.name)
-                    .ok_or_else(|| Error::Program {
-                        program: program.name.clone(),
-                        what: "no struct_ops map that is created refers to it".to_owned(),
-                    })?;
-                plan.expected_attach_type = role.attach_type;
-                Some(role.target.clone())
-            }
-            _ => target::find(self.kernel, program)?,
-        };
         Ok(code)
+    }
+
+    fn attach_to(&self, program: &ProgramSpec) -> Result<Option<KernelType>, Error> {
+        let fail = |what: String| Error::Program {
+            program: program.name.clone(),
+            what,
+        };
+        match program.program_type {
+            ProgramType::UNSPEC => Err(fail(format!(
+                "its section `{}` gives it no type; the nearest known is `{}`",
+                program.section,
+                nearest_section(&program.section)
+            ))),
+            ProgramType::STRUCT_OPS => match self.roles.get(&program.name) {
+                Some(role) => Ok(Some(role.target.clone())),
+                None => Err(fail(
+                    "no struct_ops map that is created refers to it".to_owned(),
+                )),
+            },
+            _ => target::find(self.kernel, program),
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use purebpf_btf::ext::BtfExt;
 use purebpf_btf::{Btf, Linkage, TypeKind};
 use purebpf_elf::{Binding, Function, Object, Section, SectionKind, Symbol, SymbolKind};
-use purebpf_insn::{Endian, Insn, opcode};
+use purebpf_insn::{Endian, Insn, MapType, opcode};
 
 use super::extern_::Extern;
 use super::map::{MapOrigin, MapSpec};
@@ -65,8 +65,10 @@ impl Code {
         self.section_names.get(index).map_or("", String::as_str)
     }
 
-    pub(crate) fn section_index(&self, name: &str) -> Option<usize> {
-        self.section_names.iter().position(|known| known == name)
+    /// The sections by name; of several with the same, the first.
+    pub(crate) fn sections_by_name(&self) -> HashMap<&str, usize> {
+        let names = self.section_names.iter().enumerate().rev();
+        names.map(|(index, name)| (name.as_str(), index)).collect()
     }
 
     /// The routine that covers an instruction of a section.
@@ -188,17 +190,24 @@ pub(crate) fn routines(
 /// Finds what a symbol is.
 struct Symbols<'a> {
     object: &'a Object,
-    maps: &'a [&'a MapSpec],
     text: Option<usize>,
     by_symbol: HashMap<usize, usize>,
     by_place: HashMap<(usize, u64), usize>,
+    /// The maps of variables, by section.
+    by_section: HashMap<usize, usize>,
+    arena: Option<usize>,
 }
 
 impl<'a> Symbols<'a> {
-    fn new(object: &'a Object, maps: &'a [&'a MapSpec], externs: &[Extern]) -> Self {
+    fn new(object: &'a Object, maps: &[&MapSpec], externs: &[Extern]) -> Self {
+        let mut by_section = HashMap::new();
+        for (index, map) in maps.iter().enumerate() {
+            if map.origin != MapOrigin::Declared {
+                by_section.entry(map.place.0).or_insert(index);
+            }
+        }
         Self {
             object,
-            maps,
             text: object.text().map(|section| section.index),
             by_symbol: externs
                 .iter()
@@ -210,6 +219,8 @@ impl<'a> Symbols<'a> {
                 .enumerate()
                 .map(|(i, map)| (map.place, i))
                 .collect(),
+            by_section,
+            arena: maps.iter().position(|map| map.map_type == MapType::ARENA),
         }
     }
 
@@ -330,8 +341,7 @@ impl<'a> Symbols<'a> {
                 .map(Target::Map)
                 .ok_or("no map is defined where it is"),
             SectionKind::Arena => {
-                let is_arena = |m: &&&MapSpec| m.map_type == purebpf_insn::MapType::ARENA;
-                let map = self.maps.iter().position(|m| is_arena(&m));
+                let map = self.arena;
                 let map = map.ok_or("the object has arena variables but no arena")?;
                 Ok(Target::Data {
                     map,
@@ -339,9 +349,7 @@ impl<'a> Symbols<'a> {
                 })
             }
             kind if kind.is_data() => {
-                let is_section =
-                    |m: &&MapSpec| m.origin != MapOrigin::Declared && m.place.0 == section.index;
-                let map = self.maps.iter().position(is_section);
+                let map = self.by_section.get(&section.index).copied();
                 let map = map.ok_or("its section holds no data")?;
                 Ok(Target::Data {
                     map,

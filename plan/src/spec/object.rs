@@ -253,7 +253,7 @@ impl ObjectSpec {
     /// What exactly will be loaded into `kernel`.
     ///
     /// The failure of a single program does not fail the plan: it is in that program's
-    /// [`outcome`](crate::ProgramPlan::outcome).
+    /// own part of the plan, see [`ProgramPlan::check`](crate::ProgramPlan::check).
     ///
     /// # Errors
     /// What keeps the object as a whole from being loaded there.

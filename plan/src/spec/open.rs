@@ -213,6 +213,13 @@ fn place_variables(
         .filter(|s| matches!(s.binding, Binding::Global | Binding::Weak))
         .map(|s| (s.name.as_str(), s))
         .collect();
+    // Of several sections with the same name, the first.
+    let sizes: HashMap<&str, u64> = object
+        .sections
+        .iter()
+        .rev()
+        .map(|s| (s.name.as_str(), s.size))
+        .collect();
     let sections = datasecs
         .iter_mut()
         .filter(|s| s.name != ".ksyms" && s.name != ".kconfig");
@@ -223,10 +230,9 @@ fn place_variables(
         };
         let is_unplaced = section.size == 0;
         if is_unplaced {
-            let elf = object.sections.iter().find(|s| s.name == section.name);
-            let size = elf.map_or(0, |elf| elf.size);
-            section.size = u32::try_from(size)
-                .ok()
+            let size = sizes.get(section.name.as_str()).copied();
+            section.size = size
+                .and_then(|size| u32::try_from(size).ok())
                 .filter(|size| *size > 0)
                 .ok_or_else(|| fail("BTF describes this section, which the file has not".into()))?;
         }

@@ -43,9 +43,12 @@ pub(crate) fn collect(
             .symbols
             .get(entry.symbol)
             .ok_or_else(|| fail("a relocation names a symbol that does not exist"))?;
-        let range = ranges
-            .iter()
-            .find(|r| r.start <= entry.offset && entry.offset.saturating_add(POINTER) <= r.end)
+        // The last that begins before it.
+        let after = ranges.partition_point(|range| range.start <= entry.offset);
+        let range = after
+            .checked_sub(1)
+            .and_then(|index| ranges.get(index))
+            .filter(|range| entry.offset.saturating_add(POINTER) <= range.end)
             .ok_or_else(|| fail("a relocation is in no map definition"))?;
         let slot = slot(object, maps, programs, &range.map, symbol)?;
         let map = maps
@@ -73,7 +76,7 @@ pub(crate) fn collect(
     Ok(())
 }
 
-/// Where a map's definition is, and where in it `values` begins.
+/// Where a map's definition is, and where in it `values` begins; sorted by place.
 struct Range {
     map: String,
     start: u64,
@@ -110,7 +113,9 @@ fn definitions(btf: &Btf, maps: &IndexMap<String, MapSpec>) -> Vec<Range> {
             values: values.map(|member| u64::from(member.bit_offset / 8)),
         })
     });
-    entries.collect()
+    let mut ranges: Vec<Range> = entries.collect();
+    ranges.sort_by_key(|range| range.start);
+    ranges
 }
 
 fn slot(
