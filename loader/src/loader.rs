@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use indexmap::IndexMap;
 use purebpf_handles::attach::StructOps;
 use purebpf_handles::{BtfObject, Map};
-use purebpf_plan::{ObjectSpec, Plan};
+use purebpf_plan::{MapOrigin, ObjectSpec, Plan};
 
 use crate::load::{Session, maps, memlock, programs};
 use crate::object::{Loaded, Object};
@@ -77,16 +77,22 @@ impl Loader {
     /// What failed first. Nothing of the object is left in the kernel then: no map, program or pin.
     #[doc(alias = "bpf_object__load")]
     pub fn load(&self, spec: &ObjectSpec) -> Result<Object, Error> {
-        if let Some(name) = self.maps.keys().find(|name| spec.map(name).is_err()) {
-            spec.map(name)?;
+        let mut given = HashMap::new();
+        for (name, map) in &self.maps {
+            given.insert(spec.map(name)?.name.clone(), map.clone());
         }
-        let plan = self.plan(spec)?;
+        // Features are probed by creating maps, so the limit comes first.
         memlock::raise(&self.kernel);
+        let plan = self.plan(spec)?;
+        // Nothing is created for what cannot be loaded anyway.
+        for program in plan.programs.iter().filter(|program| program.autoload) {
+            program.check().map_err(Clone::clone)?;
+        }
         let mut session = Session {
             kernel: &self.kernel,
             pin_root: &self.pin_root,
-            given: &self.maps,
-            btf: self.load_btf(&plan),
+            given: &given,
+            btf: load_btf(&plan)?,
             pinned: Vec::new(),
         };
         match session.load(&plan) {
@@ -97,21 +103,35 @@ impl Loader {
             }
         }
     }
+}
 
-    /// The object's BTF in the kernel. An object can do without.
-    fn load_btf(&self, plan: &Plan) -> Option<BtfObject> {
-        let bytes = plan.btf.as_deref()?;
-        match BtfObject::load(bytes, None) {
-            Ok(btf) => Some(btf),
-            Err(error) => {
-                log::info!(
-                    "object `{}` is loaded without its BTF: {error}",
-                    plan.object
-                );
-                None
-            }
-        }
+/// The object's BTF in the kernel. Only struct_ops cannot do without.
+fn load_btf(plan: &Plan) -> Result<Option<BtfObject>, Error> {
+    let Some(bytes) = plan.btf.as_deref() else {
+        return Ok(None);
+    };
+    let source = match BtfObject::load(bytes, None) {
+        Ok(btf) => return Ok(Some(btf)),
+        Err(error) => error,
+    };
+    if !plan
+        .maps
+        .iter()
+        .any(|map| map.origin == MapOrigin::StructOps)
+    {
+        let name = &plan.object;
+        log::info!("object `{name}` is loaded without its BTF: {source}");
+        return Ok(None);
     }
+    let log = match &source {
+        purebpf_handles::Error::Rejected { log, .. } => log.to_string(),
+        _ => String::new(),
+    };
+    Err(Error::Btf {
+        object: plan.object.clone(),
+        log,
+        source,
+    })
 }
 
 /// Maps and programs, in the order of the plan; a hole is one that is not to be loaded.

@@ -16,6 +16,10 @@ pub(crate) fn run(with_vm: bool) -> anyhow::Result<()> {
     ))?;
     run::check(cargo("doc --workspace --no-deps --locked").env("RUSTDOCFLAGS", "-D warnings"))?;
     run::check(cargo("test --workspace --locked").env("PUREBPF_REQUIRE_KERNEL", "1"))?;
+    // All of it, not the sample that a slower build takes.
+    run::check(&mut cargo(
+        "test --release --locked -p purebpf --test corrupt",
+    ))?;
     if with_vm {
         vm::run(&["6.1".to_owned(), "6.12".to_owned()], None)?;
     }
