@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use purebpf::ObjectSpec;
 use purebpf::insn::{Endian, Insn, disasm, opcode};
-use purebpf::plan::{Code, MapPlan, PinPlan, Plan, ProgramPlan, Reference};
+use purebpf::plan::{Code, Error, MapPlan, PinPlan, Plan, ProgramPlan, Reference};
 use serde_json::{Value, json};
 
 use crate::print;
@@ -36,7 +36,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     spec.programs_mut()
         .for_each(|program| program.autoload = true);
     let target = Target::new(arguments.btf.as_deref())?;
-    let mut plan = spec.plan(&target)?;
+    let planned = spec.plan(&target);
+    if let (Err(error), true) = (&planned, arguments.json) {
+        print::line(&unplanned(&spec, &autoload, error).to_string())?;
+        return Ok(ExitCode::FAILURE);
+    }
+    let mut plan = planned?;
     for (program, autoload) in plan.programs.iter_mut().zip(autoload) {
         program.autoload = autoload;
     }
@@ -46,6 +51,40 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         show(&plan, arguments.instructions)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the file declares, where nothing of it can be loaded, and why.
+fn unplanned(spec: &ObjectSpec, autoload: &[bool], error: &Error) -> Value {
+    let maps = spec.maps().map(|map| {
+        json!({
+            "name": map.name,
+            "type": map.map_type.0,
+            "key_size": map.key_size,
+            "value_size": map.value_size,
+            "max_entries": map.max_entries,
+            "flags": map.flags.bits(),
+            "extra": map.map_extra,
+            "pinning": if map.pin_by_name { "by_name" } else { "none" },
+        })
+    });
+    let status = print::chain(error);
+    let programs = spec.programs().zip(autoload).map(|(program, autoload)| {
+        json!({
+            "name": program.name,
+            "section": program.section,
+            "type": program.program_type.0,
+            "expected_attach_type": program.expected_attach_type.0,
+            "autoload": autoload,
+            "instructions": "",
+            "maps": [],
+            "status": status,
+        })
+    });
+    json!({
+        "object": spec.name,
+        "maps": maps.collect::<Vec<_>>(),
+        "programs": programs.collect::<Vec<_>>(),
+    })
 }
 
 fn pinning(map: &MapPlan) -> Value {

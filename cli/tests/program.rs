@@ -210,6 +210,31 @@ fn plan_needs_no_kernel_and_names_every_map_reference() {
 }
 
 #[test]
+fn plan_of_what_cannot_be_loaded_says_why_for_each_program() {
+    // As a kernel's BTF it has none of the kernel's functions.
+    let (file, btf) = (fixture("struct_ops.bpf.o"), fixture("minimal.bpf.o"));
+    let arguments = [
+        "plan",
+        file.to_str().unwrap(),
+        "--json",
+        "--btf",
+        btf.to_str().unwrap(),
+    ];
+    let output = run(&arguments);
+    assert!(!output.status.success());
+    let plan = json(&output);
+    assert_eq!(plan["programs"].as_array().unwrap().len(), 4);
+    for program in plan["programs"].as_array().unwrap() {
+        let status = program["status"].as_str().unwrap();
+        assert_eq!(
+            status,
+            "map `plain`: the kernel has no struct_ops `tcp_congestion_ops`"
+        );
+    }
+    assert_eq!(plan["maps"].as_array().unwrap().len(), 3);
+}
+
+#[test]
 fn load_each_says_what_the_kernel_said() {
     if !is_root() {
         return;
