@@ -100,20 +100,17 @@ const fn datasec(name: u32) -> [u32; 6] {
 }
 
 fn btf_bytes(types: &[&[u32]]) -> Vec<u8> {
-    let types: Vec<u8> = types
-        .iter()
-        .copied()
-        .flatten()
-        .flat_map(|w| w.to_ne_bytes())
-        .collect();
-    let len = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(0);
-    let mut bytes = 0xeb9f_u16.to_ne_bytes().to_vec();
-    bytes.extend([1, 0]);
-    for word in [24, 0, len(&types), len(&types), len(STRINGS)] {
-        bytes.extend(word.to_ne_bytes());
+    let words: usize = types.iter().map(|words| words.len()).sum();
+    let type_len = u32::try_from(words.saturating_mul(4)).unwrap_or(0);
+    let string_len = u32::try_from(STRINGS.len()).unwrap_or(0);
+    let mut bytes = Vec::with_capacity(128);
+    bytes.extend_from_slice(&0xeb9f_u16.to_ne_bytes());
+    bytes.extend_from_slice(&[1, 0]);
+    let header: &[u32] = &[24, 0, type_len, type_len, string_len];
+    for word in std::iter::once(&header).chain(types).copied().flatten() {
+        bytes.extend_from_slice(&word.to_ne_bytes());
     }
-    bytes.extend(types);
-    bytes.extend(STRINGS);
+    bytes.extend_from_slice(STRINGS);
     bytes
 }
 

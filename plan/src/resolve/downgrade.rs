@@ -85,11 +85,10 @@ fn hidden_functions(spec: &ObjectSpec, btf: &Btf) -> Vec<TypeId> {
 /// Features that the BTF uses and the kernel lacks.
 struct Missing(Vec<Feature>);
 
-/// Which feature a kind of type needs.
+/// Which feature a kind of type needs. A section whose name begins with `?` needs one more.
 const NEEDED: &[(Kind, Feature)] = &[
     (Kind::Var, Feature::BtfDatasec),
     (Kind::Datasec, Feature::BtfDatasec),
-    (Kind::Datasec, Feature::BtfQmarkDatasec),
     (Kind::FuncProto, Feature::BtfFunc),
     (Kind::Func, Feature::BtfFunc),
     (Kind::Func, Feature::BtfGlobalFunc),
@@ -109,9 +108,12 @@ impl Missing {
             let Some(kind) = btf.ty(id).ok().and_then(|ty| ty.kind.id()) else {
                 continue;
             };
-            for (_, feature) in NEEDED.iter().filter(|(needed, _)| *needed == kind) {
-                if !used.contains(feature) {
-                    used.push(*feature);
+            let is_odd = kind == Kind::Datasec && btf.name(id).is_ok_and(|n| n.starts_with('?'));
+            let odd = is_odd.then_some(Feature::BtfQmarkDatasec);
+            let needed = NEEDED.iter().filter(|(needed, _)| *needed == kind);
+            for feature in needed.map(|(_, feature)| *feature).chain(odd) {
+                if !used.contains(&feature) {
+                    used.push(feature);
                 }
             }
         }
