@@ -10,8 +10,9 @@
 
 mod common;
 
+use common::attached::probe_modes;
 use common::{attributes, counter, counting, load, open_fds, root, tracefs};
-use purebpf_handles::attach::{PerfEvent, ProbeMode, RawTracepoint, Tracepoint, Uprobe};
+use purebpf_handles::attach::{Kprobe, PerfEvent, ProbeMode, RawTracepoint, Tracepoint, Uprobe};
 use purebpf_handles::{Link, Map, Program, RingBuffer};
 use purebpf_insn::{MapType, ProgramType, build, opcode as op};
 
@@ -69,7 +70,7 @@ fn every_thing() {
         .to_str()
         .unwrap()
         .to_owned();
-    for mode in [ProbeMode::Legacy, ProbeMode::Perf, ProbeMode::Link] {
+    for &mode in probe_modes() {
         let target = Uprobe::new(&binary).symbol("main").mode(mode);
         let link = probe.attach(&target).unwrap();
         assert_eq!(legacy_probe_is_there(), mode == ProbeMode::Legacy);
@@ -78,6 +79,9 @@ fn every_thing() {
         let with_cookie = probe.attach(target.clone().cookie(1));
         assert_eq!(with_cookie.is_ok(), mode == ProbeMode::Link);
         assert!(raw.attach(&target).is_err());
+        // What kprobes there are in the kernel is another matter.
+        drop(probe.attach(Kprobe::new("proc_self_get_link").mode(mode)));
+        drop(probe.attach(Kprobe::new("no_such_function").mode(mode)));
     }
 
     let attributes = purebpf_handles::MapAttributes::new(MapType::RINGBUF, 0, 0, 4096);

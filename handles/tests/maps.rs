@@ -13,7 +13,7 @@ mod common;
 use std::fs::File;
 use std::os::fd::AsFd;
 
-use common::{Bpffs, counter, root};
+use common::{FileSystem, counter, root, since};
 use purebpf_handles::map::Keys;
 use purebpf_handles::{Errno, Error, Map, MapAttributes, UpdateFlags};
 use purebpf_insn::{MapFlags, MapType};
@@ -44,7 +44,16 @@ fn elements_come_and_go() {
     );
     assert!(map.delete(&key).unwrap());
     assert!(!map.delete(&key).unwrap());
-    assert_eq!(map.lookup_and_delete(&key, UpdateFlags::ANY).unwrap(), None);
+    let taken = map.lookup_and_delete(&key, UpdateFlags::ANY);
+    if since(5, 14) {
+        assert_eq!(taken.unwrap(), None);
+    } else {
+        // Before, only queues and stacks could.
+        let Err(Error::Call { source, .. }) = taken else {
+            panic!("{taken:?}")
+        };
+        assert_eq!(source.raw_os_error(), purebpf_syscall::ENOTSUPP);
+    }
 }
 
 #[test]
@@ -207,7 +216,7 @@ fn a_map_is_the_same_whatever_it_was_opened_by() {
     if !root() {
         return;
     }
-    let bpffs = Bpffs::mount();
+    let bpffs = FileSystem::mount("bpf");
     let map = hash(3);
     let path = bpffs.path("directory/map");
     assert!(!map.is_pinned().unwrap());
@@ -249,7 +258,7 @@ fn pin_says_what_is_wrong_with_a_path() {
     if !root() {
         return;
     }
-    let bpffs = Bpffs::mount();
+    let bpffs = FileSystem::mount("bpf");
     let map = counter();
     let message = |path: &std::path::Path| map.pin(path).unwrap_err().to_string();
     assert_eq!(

@@ -12,12 +12,15 @@ mod common;
 
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
-use common::{Group, can, count, counter, counting, load_for, root};
-use purebpf_handles::attach::{Cgroup, Netfilter, Netns, Place, Sockmap, Tcx, Xdp};
-use purebpf_handles::{Error, LinkDetails, Map, MapAttributes, Program};
+use common::netkit::{NetkitPair, send_from};
+use common::{Group, count, counter, counting, load_for, older_than, root};
+use purebpf_handles::attach::{Cgroup, Netfilter, Netkit, Netns, Place, Sockmap, Tcx, Xdp};
+use purebpf_handles::{Errno, Error, LinkDetails, Map, MapAttributes, Program};
 use purebpf_insn::{AttachType, LinkType, MapType, ProgramType};
+use purebpf_syscall::{AttachPoint, QueryEntry, QueryMore, prog_query};
 
 fn loopback_packet() {
     let receiver = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -64,14 +67,20 @@ fn xdp_on_loopback_sees_packets_and_can_be_replaced() {
     assert!(error.errno().is_some(), "{error}");
 }
 
+/// Ids of the programs at an attach point, in their order, each with that of its link if asked for.
+fn attached(point: AttachPoint<'_>, how: AttachType, links: bool) -> Vec<(u32, u32)> {
+    let more = QueryMore {
+        links,
+        flags: false,
+    };
+    let found = prog_query(point, how, 0, more).unwrap();
+    let ids = |entry: QueryEntry| (entry.program_id, entry.link_id);
+    found.entries.into_iter().map(ids).collect()
+}
+
 #[test]
 fn tcx_runs_programs_in_their_places() {
-    if !root()
-        || !can(
-            purebpf_syscall::host::release().unwrap() >= (6, 6, 0),
-            "tcx",
-        )
-    {
+    if !root() || older_than(6, 6, "tcx") {
         return;
     }
     let maps = [counter(), counter(), counter()];
@@ -85,33 +94,64 @@ fn tcx_runs_programs_in_their_places() {
         .attach(point())
         .unwrap_or_else(|error| common::fail(&error));
     let before = Place::before(programs[0].id());
-    let _second = programs[1].attach(point().place(before)).unwrap();
+    let second = programs[1].attach(point().place(before)).unwrap();
     let after = Place::last().next_to(&programs[1]).unwrap();
-    let _third = programs[2].attach(point().place(after)).unwrap();
+    let third = programs[2].attach(point().place(after)).unwrap();
     loopback_packet();
     assert!(maps.iter().all(|map| count(map) != 0));
     let loopback = purebpf_syscall::host::ifindex("lo").unwrap();
-    let found = purebpf_syscall::prog_query(
-        purebpf_syscall::AttachPoint::Ifindex(loopback),
-        ingress,
-        0,
-        purebpf_syscall::QueryMore {
-            links: true,
-            flags: false,
-        },
-    )
-    .unwrap();
-    let order: Vec<u32> = found.entries.iter().map(|entry| entry.program_id).collect();
-    let ours = [1, 2, 0].map(|index: usize| programs[index].id().0);
-    let order: Vec<u32> = order.into_iter().filter(|id| ours.contains(id)).collect();
-    assert_eq!(order, ours);
-    let entry = found
-        .entries
-        .iter()
-        .find(|entry| entry.program_id == ours[2])
-        .unwrap();
-    assert_eq!(entry.link_id, first.id().unwrap().0);
+    // Somebody else may be there as well.
+    let order = || {
+        let mut found = attached(AttachPoint::Ifindex(loopback), ingress, true);
+        found.retain(|(id, _)| programs.iter().any(|program| program.id().0 == *id));
+        found
+    };
+    let ids = [&programs[1], &programs[2], &programs[0]].map(|program| program.id().0);
+    let links = [&second, &third, &first].map(|link| link.id().unwrap().0);
+    assert!(order().into_iter().eq(ids.into_iter().zip(links)));
+    drop(third);
+    let before = Place::first().next_to_link(&first).unwrap();
+    let third = programs[2].attach(point().place(before)).unwrap();
+    assert_eq!(order()[1], (ids[1], third.id().unwrap().0));
     assert!(programs[0].attach(Tcx::new(0)).is_err());
+}
+
+#[test]
+fn netkit_runs_programs_at_both_ends() {
+    if !root() || older_than(6, 7, "netkit") {
+        return;
+    }
+    let Some(pair) = NetkitPair::create() else {
+        return;
+    };
+    let ends = [
+        (&pair.primary, AttachType::NETKIT_PRIMARY),
+        (&pair.peer, AttachType::NETKIT_PEER),
+    ];
+    for (device, attach_type) in ends {
+        let map = counter();
+        // NETKIT_DROP
+        let program = load_for(ProgramType::SCHED_CLS, attach_type, counting(&map, 2));
+        // The peer is reached through the primary.
+        let link = program
+            .attach(Netkit::by_name(&pair.primary).unwrap())
+            .unwrap_or_else(|error| common::fail(&error));
+        send_from(device);
+        assert_ne!(count(&map), 0);
+        let expected = LinkDetails::Netkit {
+            ifindex: purebpf_syscall::host::ifindex(device).unwrap(),
+            attach_type,
+        };
+        assert_eq!(link.info().unwrap().details, expected);
+        link.detach().unwrap();
+        let last = count(&map);
+        send_from(device);
+        assert_eq!(count(&map), last);
+        let error = program.attach(Netkit::by_name(&pair.peer).unwrap());
+        assert_eq!(error.unwrap_err().errno(), Some(Errno::EACCES));
+    }
+    let error = Netkit::by_name("no-such-device").unwrap_err();
+    assert_eq!(error.errno(), Some(Errno::ENODEV));
 }
 
 #[test]
@@ -162,6 +202,34 @@ fn cgroup_program_decides_for_its_processes() {
 }
 
 #[test]
+fn cgroup_programs_are_in_their_places() {
+    if !root() || older_than(6, 17, "places among programs of cgroups") {
+        return;
+    }
+    let Some(group) = Group::create() else { return };
+    let how = AttachType::CGROUP_INET_SOCK_CREATE;
+    let programs = [(); 3].map(|()| {
+        let program_type = ProgramType::CGROUP_SOCK;
+        load_for(program_type, how, counting(&counter(), 1))
+    });
+    let point = || Cgroup::new(&group.0);
+    let first = programs[0].attach(point()).unwrap();
+    let before = Place::before_link(first.id().unwrap());
+    let _second = programs[1]
+        .attach(point().place(before))
+        .unwrap_or_else(|error| common::fail(&error));
+    let after = Place::last().next_to_link(&first).unwrap();
+    let _third = programs[2].attach(point().place(after)).unwrap();
+    let directory = File::open(&group.0).unwrap();
+    let found = attached(AttachPoint::Fd(directory.as_fd()), how, false);
+    let order = [1, 0, 2].map(|index: usize| (programs[index].id().0, 0));
+    assert_eq!(found, order);
+    let stale = Place::first().expected_revision(u64::MAX);
+    let error = programs[0].attach(point().place(stale)).unwrap_err();
+    assert_eq!(error.errno(), Some(Errno::ESTALE));
+}
+
+#[test]
 fn socket_lookup_is_attached_to_a_name_space() {
     if !root() {
         return;
@@ -191,12 +259,7 @@ fn socket_lookup_is_attached_to_a_name_space() {
 
 #[test]
 fn netfilter_hook_sees_packets() {
-    if !root()
-        || !can(
-            purebpf_syscall::host::release().unwrap() >= (6, 4, 0),
-            "netfilter links",
-        )
-    {
+    if !root() || older_than(6, 4, "netfilter links") {
         return;
     }
     let map = counter();
@@ -224,12 +287,7 @@ fn netfilter_hook_sees_packets() {
 
 #[test]
 fn sockmap_has_its_program() {
-    if !root()
-        || !can(
-            purebpf_syscall::host::release().unwrap() >= (6, 10, 0),
-            "sockmap links",
-        )
-    {
+    if !root() || older_than(6, 10, "sockmap links") {
         return;
     }
     let map = Map::create(&MapAttributes::new(MapType::SOCKMAP, 4, 4, 1)).unwrap();

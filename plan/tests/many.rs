@@ -6,116 +6,19 @@
     reason = "a test fails by panicking"
 )]
 
+mod support;
+
 use std::time::{Duration, Instant};
 
 use purebpf_btf::{BtfBuilder, Endian, IntEncoding, Linkage};
 use purebpf_plan::{DescribedKernel, ObjectSpec, Plan};
+use support::{CODE, DATA, Elf, FUNCTION, OBJECT, PROGBITS, REL, RETURN, longs, words};
 
 const PARTS: u32 = 30_000;
 /// How often each variable is used.
 const LOADS: u32 = 8;
 /// Twenty times what it takes; in the square of time it would take a minute.
 const LIMIT: Duration = Duration::from_secs(20);
-
-/// An ELF object, put together section by section; names of sections and symbols share a table.
-struct Elf {
-    names: Vec<u8>,
-    content: Vec<u8>,
-    headers: Vec<u8>,
-    symbols: Vec<u8>,
-}
-
-fn words(words: &[u32]) -> Vec<u8> {
-    words.iter().flat_map(|word| word.to_le_bytes()).collect()
-}
-
-fn longs(longs: &[u64]) -> Vec<u8> {
-    longs.iter().flat_map(|long| long.to_le_bytes()).collect()
-}
-
-impl Elf {
-    fn new() -> Self {
-        Self {
-            names: vec![0],
-            content: Vec::new(),
-            headers: vec![0; 64],
-            symbols: vec![0; 24],
-        }
-    }
-
-    fn name(&mut self, name: &str) -> u32 {
-        let at = self.names.len() as u32;
-        self.names.extend(name.bytes().chain([0]));
-        at
-    }
-
-    /// Adds a section and returns its index.
-    fn section(&mut self, name: &str, ty: u32, flags: u64, link: [u32; 2], data: &[u8]) -> u32 {
-        let index = self.headers.len() / 64;
-        let name = self.name(name);
-        self.header(name, ty, flags, link, data);
-        index as u32
-    }
-
-    fn header(&mut self, name: u32, ty: u32, flags: u64, link: [u32; 2], data: &[u8]) {
-        let entry = match ty {
-            SYMTAB => 24,
-            REL => 16,
-            _ => 0,
-        };
-        let offset = 64 + self.content.len() as u64;
-        self.headers.extend(words(&[name, ty]));
-        self.headers
-            .extend(longs(&[flags, 0, offset, data.len() as u64]));
-        self.headers.extend(words(&link));
-        self.headers.extend(longs(&[8, entry]));
-        self.content.extend(data);
-        self.content
-            .resize(self.content.len().next_multiple_of(8), 0);
-    }
-
-    /// Adds a global symbol at the start of a section and returns its index.
-    fn symbol(&mut self, name: &str, kind: u8, section: u32, size: u64) -> u64 {
-        let index = self.symbols.len() / 24;
-        let name = self.name(name);
-        self.symbols.extend(words(&[name]));
-        self.symbols.extend([1 << 4 | kind, 0]);
-        self.symbols.extend((section as u16).to_le_bytes());
-        self.symbols.extend(longs(&[0, size]));
-        index as u64
-    }
-
-    /// The file; the table of symbols is the section behind all others, that of names the last.
-    fn finish(mut self) -> Vec<u8> {
-        let names = (self.headers.len() / 64) as u32 + 1;
-        let symbols = std::mem::take(&mut self.symbols);
-        self.section(".symtab", SYMTAB, 0, [names, 1], &symbols);
-        let text = std::mem::take(&mut self.names);
-        self.header(0, STRTAB, 0, [0, 0], &text);
-        let table = 64 + self.content.len() as u64;
-        let mut file = b"\x7fELF\x02\x01\x01".to_vec();
-        file.resize(16, 0);
-        file.extend([1, 0, 247, 0, 1, 0, 0, 0]);
-        file.extend(longs(&[0, 0, table]));
-        file.extend([0; 4]);
-        let halves = [64, 0, 0, 64, names as u16 + 1, names as u16];
-        file.extend(halves.iter().flat_map(|half| half.to_le_bytes()));
-        [file, self.content, self.headers].concat()
-    }
-}
-
-const PROGBITS: u32 = 1;
-const SYMTAB: u32 = 2;
-const STRTAB: u32 = 3;
-const REL: u32 = 9;
-/// Allocated and executable, allocated and writable.
-const CODE: u64 = 6;
-const DATA: u64 = 3;
-const OBJECT: u8 = 1;
-const FUNCTION: u8 = 2;
-
-/// `r0 = 0; exit`
-const RETURN: [u8; 16] = [0xb7, 0, 0, 0, 0, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0];
 
 fn plan(elf: Elf) -> Plan {
     let start = Instant::now();

@@ -65,7 +65,7 @@ pub enum IterTarget<'a> {
     Map(BorrowedFd<'a>),
     /// Cgroups from one on, in an `order` of `enum bpf_cgroup_iter_order`; without an fd the root.
     Cgroup {
-        /// 1 only itself, 2 descendants first, 3 itself first, 4 ancestors.
+        /// 1 only itself, 2 itself before its descendants, 3 after them, 4 itself and its ancestors.
         order: u32,
         /// Where to begin.
         cgroup: Option<BorrowedFd<'a>>,

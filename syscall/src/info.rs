@@ -315,7 +315,15 @@ pub fn btf_info(fd: BorrowedFd<'_>) -> Result<BtfInfo, CallError> {
         ..Default::default()
     };
     // SAFETY: BTF, and `name` has the length said.
-    unsafe { fill(fd, &mut raw) }?;
+    match unsafe { fill(fd, &mut raw) } {
+        // Before 5.11 the block ended before the name, and what is behind has to be zero.
+        Err(error) if error.errno() == Errno::E2BIG => {
+            raw = RawBtf::default();
+            // SAFETY: all zero.
+            unsafe { fill(fd, &mut raw) }?;
+        }
+        result => result?,
+    }
     Ok(BtfInfo {
         id: raw.id,
         size: raw.btf_size,

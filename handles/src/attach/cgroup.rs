@@ -57,7 +57,8 @@ impl Cgroup {
         self
     }
 
-    /// The place among other programs (6.17).
+    /// The place among other programs (6.17). One that is attached by a link is found by that link
+    /// alone, not by the program.
     #[must_use]
     pub fn place(self, place: Place) -> Self {
         Self {

@@ -46,7 +46,7 @@ impl Iter {
     }
 
     /// Cgroups from the one whose directory is open, in an order of `enum bpf_cgroup_iter_order`: 1
-    /// only it, 2 descendants first, 3 it first, 4 its ancestors (6.1).
+    /// only it, 2 it before its descendants, 3 its descendants before it, 4 it and its ancestors (6.1).
     #[must_use]
     pub fn cgroup(directory: OwnedFd, order: u32) -> Self {
         Self {

@@ -1,5 +1,6 @@
 //! tcx and netkit: packets in and out of a network device, several programs in a row.
 
+use std::fmt::Display;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
@@ -92,14 +93,29 @@ impl Place {
         }
     }
 
-    /// Next to this program or link (before or after it, as `self` says), which takes no rights that
-    /// ids would take.
+    /// Next to this program (before or after it, as `self` says), which takes no rights that ids
+    /// would take.
     ///
     /// # Errors
     /// The process may have no more fds.
-    pub fn next_to(self, neighbour: &impl AsFd) -> Result<Self, Error> {
-        let fd = duplicate(neighbour.as_fd()).map_err(Error::call("neighbour", "hold it"))?;
+    pub fn next_to(self, neighbour: &Program) -> Result<Self, Error> {
+        let flags = self.flags & !LINK;
+        self.beside(flags, neighbour)
+    }
+
+    /// Next to this link, as [`Self::next_to`].
+    ///
+    /// # Errors
+    /// The process may have no more fds.
+    pub fn next_to_link(self, neighbour: &Link) -> Result<Self, Error> {
+        let flags = self.flags | LINK;
+        self.beside(flags, neighbour)
+    }
+
+    fn beside(self, flags: u32, neighbour: &(impl AsFd + Display)) -> Result<Self, Error> {
+        let fd = duplicate(neighbour.as_fd()).map_err(Error::call(neighbour, "hold it"))?;
         Ok(Self {
+            flags,
             relative: Neighbour::Fd(Arc::new(fd)),
             ..self
         })

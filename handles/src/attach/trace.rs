@@ -34,8 +34,8 @@ impl Trace {
         self
     }
 
-    /// Another function instead (5.10): the one with this type id in the BTF of `program`, for an
-    /// extension or for tracing programs.
+    /// Another function instead (5.10): the one with this type id in the BTF of `program`. For
+    /// extensions alone; the kernel refuses to move any other program (`EINVAL`).
     #[doc(alias = "bpf_program__attach_freplace")]
     #[must_use]
     pub fn function_of(self, program: &Program, btf_id: u32) -> Self {

@@ -2,13 +2,20 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
+pub(crate) mod attached;
+pub(crate) mod netkit;
+
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use purebpf_handles::{Map, MapAttributes, Program, ProgramAttributes};
+use purebpf_btf::{Btf, Kind};
+use purebpf_handles::{Errno, Error, Map, MapAttributes, Program, ProgramAttributes};
 use purebpf_insn::{AttachType, Insn, MapType, ProgramType, build, opcode as op};
+use purebpf_syscall::host::{self, Capability};
 
 /// Whether `there`; if not, says that the test is left out, or fails where it must not be.
 pub(crate) fn can(there: bool, what: &str) -> bool {
@@ -22,9 +29,45 @@ pub(crate) fn can(there: bool, what: &str) -> bool {
     there
 }
 
-/// Whether this process may do anything.
+/// Something that the running kernel lacks altogether, so that no right and no mount would help: says
+/// that the test is left out.
+pub(crate) fn lacks(is_missing: bool, what: &str) -> bool {
+    if is_missing {
+        println!("not on this kernel: {what}");
+    }
+    is_missing
+}
+
+/// Whether the running kernel is this one or newer.
+pub(crate) fn since(major: u32, minor: u32) -> bool {
+    host::release().unwrap() >= (major, minor, 0)
+}
+
+/// Whether the running kernel is older than the first one that has `what`, as [`lacks`].
+pub(crate) fn older_than(major: u32, minor: u32, what: &str) -> bool {
+    lacks(!since(major, minor), what)
+}
+
+/// Whether this process may do anything; and lock as much memory as it likes from now on, which is
+/// what kernels before 5.11 count maps and programs as.
 pub(crate) fn root() -> bool {
-    can(purebpf_syscall::host::effective_uid() == 0, "root")
+    let is_root = can(host::effective_uid() == 0, "root");
+    if is_root && !since(5, 11) {
+        host::set_memlock_limit(u64::MAX).unwrap();
+    }
+    is_root
+}
+
+/// Whether this becomes true in a few seconds, for what the kernel does a moment later.
+pub(crate) fn soon(mut condition: impl FnMut() -> bool) -> bool {
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(5) {
+        if condition() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    condition()
 }
 
 /// Where tracefs is mounted, if it is, or can be now.
@@ -46,21 +89,16 @@ fn fresh_name() -> String {
     )
 }
 
-/// A bpffs of its own, gone with it.
-pub(crate) struct Bpffs(PathBuf);
+/// A mount of its own, gone with it.
+pub(crate) struct FileSystem(PathBuf);
 
-impl Bpffs {
-    pub(crate) fn mount() -> Self {
+impl FileSystem {
+    /// Mounts a file system of this kind, for instance a bpffs: `bpf`.
+    pub(crate) fn mount(kind: &str) -> Self {
         let path = std::env::temp_dir().join(fresh_name());
         std::fs::create_dir(&path).unwrap();
-        mount(
-            None::<&str>,
-            &path,
-            Some("bpf"),
-            MsFlags::empty(),
-            None::<&str>,
-        )
-        .unwrap();
+        let none = None::<&str>;
+        mount(none, &path, Some(kind), MsFlags::empty(), none).unwrap();
         Self(path)
     }
 
@@ -69,7 +107,7 @@ impl Bpffs {
     }
 }
 
-impl Drop for Bpffs {
+impl Drop for FileSystem {
     fn drop(&mut self) {
         umount2(&self.0, MntFlags::MNT_DETACH).unwrap();
         std::fs::remove_dir(&self.0).unwrap();
@@ -154,10 +192,36 @@ pub(crate) fn counting(map: &Map, result: i32) -> Vec<Insn> {
     program
 }
 
-/// A program that stores its cookie in the counter.
+/// The same, but it counts this thread alone, so that others on the machine do not matter.
+pub(crate) fn counting_here(map: &Map) -> Vec<Insn> {
+    let mut program = only_here();
+    program.extend(counting(map, 0));
+    program
+}
+
+/// Goes on in this thread; ends with 0 in others.
+pub(crate) fn only_here() -> Vec<Insn> {
+    let thread = std::fs::read_link("/proc/thread-self").unwrap();
+    let thread = thread.file_name().unwrap().to_str().unwrap();
+    vec![
+        build::call(14),
+        Insn::new(op::ALU | op::MOV | op::X, 0, 0, 0, 0),
+        Insn::new(op::JMP | op::JEQ | op::K, 0, 0, 2, thread.parse().unwrap()),
+        build::mov64_imm(0, 0),
+        build::exit(),
+    ]
+}
+
+/// A program that stores its cookie in the counter, in this thread.
 pub(crate) fn storing_cookie(map: &Map) -> Vec<Insn> {
-    let mut program = vec![build::call(174), build::mov64_reg(6, 0)];
-    // The context is in register 1 at the start, and the helper wants it there.
+    // The helper wants the context, which is in register 1 at the start.
+    let mut program = vec![build::mov64_reg(6, 1)];
+    program.extend(only_here());
+    program.extend([
+        build::mov64_reg(1, 6),
+        build::call(174),
+        build::mov64_reg(6, 0),
+    ]);
     program.extend(element(map, 0));
     program.extend([
         build::store(op::DW, 0, 0, 6),
@@ -193,7 +257,7 @@ pub(crate) fn load_for(
     Program::load(&attributes).unwrap_or_else(|error| fail(&error))
 }
 
-/// Loads a program for a function or typedef of the kernel.
+/// Loads a tracing program for a function or typedef of the kernel.
 pub(crate) fn load_traced(
     attach_type: AttachType,
     target: u32,
@@ -207,42 +271,38 @@ pub(crate) fn load_traced(
     Program::load(&attributes).unwrap_or_else(|error| fail(&error))
 }
 
-pub(crate) fn fail(error: &purebpf_handles::Error) -> ! {
+/// Loads a program; `None`, said as by [`lacks`], if the kernel refuses what is like it to everybody,
+/// without a word.
+pub(crate) fn load_unless_refused(attributes: &ProgramAttributes) -> Option<Program> {
+    let error = match Program::load(attributes) {
+        Ok(program) => return Some(program),
+        Err(error) => error,
+    };
+    let refused = matches!(error, Error::Call { .. }) && error.errno() == Some(Errno::EPERM);
+    let able = [Capability::Bpf, Capability::Perfmon, Capability::SysAdmin]
+        .map(|capability| host::has_capability(capability).unwrap());
+    if !refused || able != [true; 3] {
+        fail(&error);
+    }
+    lacks(true, "programs on functions");
+    None
+}
+
+pub(crate) fn fail(error: &Error) -> ! {
     panic!("{error}: {error:?}")
 }
 
-/// The type id of what has this kind (8 typedef, 12 function) and name in the kernel's BTF.
-pub(crate) fn kernel_type(kind: u32, name: &str) -> Option<u32> {
-    let data = std::fs::read("/sys/kernel/btf/vmlinux").ok()?;
-    let word = |at: usize| u32::from_ne_bytes(data[at..at + 4].try_into().unwrap());
-    let header = word(4) as usize;
-    let (types, len, strings) = (
-        header + word(8) as usize,
-        word(12) as usize,
-        header + word(16) as usize,
-    );
-    let (mut at, mut id) = (types, 1);
-    while at < types + len {
-        let (name_at, info) = (strings + word(at) as usize, word(at + 4));
-        let found = info >> 24 & 31;
-        if found == kind
-            && data[name_at..].starts_with(name.as_bytes())
-            && data[name_at + name.len()] == 0
-        {
-            return Some(id);
-        }
-        let count = (info & 0xffff) as usize;
-        at += 12
-            + match found {
-                1 | 14 | 17 => 4,
-                3 => 12,
-                4 | 5 | 15 | 19 => 12 * count,
-                6 | 13 => 8 * count,
-                _ => 0,
-            };
-        id += 1;
-    }
-    None
+/// The id of a type in the kernel's BTF; `None`, said as by [`lacks`], if it is not there.
+pub(crate) fn kernel_type(kind: Kind, name: &str) -> Option<u32> {
+    static BTF: OnceLock<Option<Btf>> = OnceLock::new();
+    let read = || {
+        let data = std::fs::read("/sys/kernel/btf/vmlinux").ok()?;
+        Some(Btf::parse(data).unwrap())
+    };
+    let btf = BTF.get_or_init(read).as_ref();
+    let id = btf.and_then(|btf| btf.find(name, kind));
+    lacks(id.is_none(), name);
+    id.map(|id| id.0)
 }
 
 /// Fds of this process that are open.

@@ -93,6 +93,9 @@ pub(super) fn relocate(spec: &ObjectSpec, kernel: &dyn TargetKernel, roles: &Rol
     let (Some(local), Some(ext)) = (&code.btf, &code.ext) else {
         return all;
     };
+    if ext.core_relos().is_empty() {
+        return all;
+    }
     let idle: Vec<usize> = spec
         .programs
         .values()

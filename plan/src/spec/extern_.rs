@@ -7,6 +7,10 @@ use purebpf_elf::Binding;
 
 use crate::Error;
 
+/// Bytes of all configuration values of an object. Their sizes are what its BTF says, and cost the
+/// file nothing; no kernel's whole configuration is as long.
+const MAX_CONFIG: u32 = 1 << 20;
+
 /// How a kernel configuration value is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConfigKind {
@@ -137,10 +141,11 @@ pub(crate) fn collect(
         if let ExternKind::Config(config) = &mut ext.kind {
             let offset = end.checked_next_multiple_of(config.align);
             let next = offset.and_then(|offset| offset.checked_add(config.size));
+            let next = next.filter(|next| *next <= MAX_CONFIG);
             let (Some(offset), Some(next)) = (offset, next) else {
                 return Err(fail(
                     &ext.name,
-                    "configuration values are larger than 4 GiB",
+                    "configuration values take more than 1 MiB in all",
                 ));
             };
             config.offset = offset;

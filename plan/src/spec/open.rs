@@ -213,13 +213,12 @@ fn place_variables(
         .filter(|s| matches!(s.binding, Binding::Global | Binding::Weak))
         .map(|s| (s.name.as_str(), s))
         .collect();
-    // Of several sections with the same name, the first.
-    let sizes: HashMap<&str, u64> = object
+    let mut sizes: Vec<(&str, u64)> = object
         .sections
         .iter()
-        .rev()
         .map(|s| (s.name.as_str(), s.size))
         .collect();
+    sizes.sort_by_key(|(name, _)| *name);
     let sections = datasecs
         .iter_mut()
         .filter(|s| s.name != ".ksyms" && s.name != ".kconfig");
@@ -230,9 +229,12 @@ fn place_variables(
         };
         let is_unplaced = section.size == 0;
         if is_unplaced {
-            let size = sizes.get(section.name.as_str()).copied();
-            section.size = size
-                .and_then(|size| u32::try_from(size).ok())
+            // Of several with the same name, the first.
+            let at = sizes.partition_point(|(name, _)| *name < section.name.as_str());
+            section.size = sizes
+                .get(at)
+                .filter(|(name, _)| *name == section.name)
+                .and_then(|(_, size)| u32::try_from(*size).ok())
                 .filter(|size| *size > 0)
                 .ok_or_else(|| fail("BTF describes this section, which the file has not".into()))?;
         }
