@@ -17,7 +17,7 @@ cd /work
 failed=0
 for test in /tests/*; do
 	echo "-- ${test##*/}"
-	$test --test-threads=1 || failed=$((failed + 1))
+	$test --test-threads=1 --show-output || failed=$((failed + 1))
 done
 echo "@@EXIT $failed@@"
 $B sync

@@ -178,7 +178,7 @@ fn boot(kernel: &Kernel, initramfs: &Path) -> anyhow::Result<Option<String>> {
         .arg("-initrd")
         .arg(initramfs)
         .arg("-append")
-        .arg("console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off tsc=reliable")
+        .arg("console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off tsc=reliable lsm=lockdown,yama,bpf")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
