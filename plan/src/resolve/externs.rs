@@ -279,12 +279,13 @@ impl<'a> Resolver<'a> {
         let Some((btf, id, module)) = self.find(ext)? else {
             return Ok(None);
         };
-        let context = || Error::btf(format!("extern `{}`: its type in the kernel", ext.name));
-        let TypeKind::Var { ty: kernel_ty, .. } = btf.ty(id).map_err(context())?.kind else {
+        let context =
+            |source| Error::btf(format!("extern `{}`: its type in the kernel", ext.name))(source);
+        let TypeKind::Var { ty: kernel_ty, .. } = btf.ty(id).map_err(context)?.kind else {
             return Ok(None);
         };
-        let kernel_ty = btf.skip_mods_and_typedefs(kernel_ty).map_err(context())?;
-        match types_compatible(local, ty, &btf, kernel_ty).map_err(context())? {
+        let kernel_ty = btf.skip_mods_and_typedefs(kernel_ty).map_err(context)?;
+        match types_compatible(local, ty, &btf, kernel_ty).map_err(context)? {
             true => Ok(Some(Resolved::Variable { id, module })),
             false => Err(ext.fail("the kernel has it with another type")),
         }
@@ -299,16 +300,17 @@ impl<'a> Resolver<'a> {
         let Some((btf, id, module)) = self.find(ext)? else {
             return Ok(None);
         };
-        let context = || Error::btf(format!("extern `{}`: its type in the kernel", ext.name));
+        let context =
+            |source| Error::btf(format!("extern `{}`: its type in the kernel", ext.name))(source);
         let TypeKind::Func {
             proto: kernel_proto,
             ..
-        } = btf.ty(id).map_err(context())?.kind
+        } = btf.ty(id).map_err(context)?.kind
         else {
             return Ok(None);
         };
         let fits = types_compatible(local, proto, &btf, kernel_proto);
-        if !fits.map_err(context())? {
+        if !fits.map_err(context)? {
             return match ext.is_weak {
                 true => Ok(None),
                 false => Err(ext.fail("the kernel has it with another prototype")),

@@ -97,16 +97,16 @@ impl<'a> Binder<'a> {
             .spec
             .btf()
             .ok_or_else(|| map.fail("the object has no BTF"))?;
-        let context = || Error::btf(format!("map `{}`: its type", map.name));
-        let name = local.name(self.ops.ty).map_err(context())?;
+        let context = |source| Error::btf(format!("map `{}`: its type", map.name))(source);
+        let name = local.name(self.ops.ty).map_err(context)?;
         let found = self.find(essential_name(name))?;
-        let TypeKind::Struct(ours) = local.ty(self.ops.ty).map_err(context())?.kind else {
+        let TypeKind::Struct(ours) = local.ty(self.ops.ty).map_err(context)?.kind else {
             return Err(map.fail("its type is not a struct"));
         };
-        let TypeKind::Struct(theirs) = found.btf.ty(found.ty).map_err(context())?.kind else {
+        let TypeKind::Struct(theirs) = found.btf.ty(found.ty).map_err(context)?.kind else {
             return Err(map.fail("the kernel's type is not a struct"));
         };
-        let TypeKind::Struct(value) = found.btf.ty(found.value).map_err(context())?.kind else {
+        let TypeKind::Struct(value) = found.btf.ty(found.value).map_err(context)?.kind else {
             return Err(map.fail("the kernel's value is not a struct"));
         };
         let data = value
@@ -117,7 +117,7 @@ impl<'a> Binder<'a> {
         let mut by_name = HashMap::new();
         for (index, member) in theirs.members().iter().enumerate() {
             by_name
-                .entry(found.btf.name_at(member.name_off).map_err(context())?)
+                .entry(found.btf.name_at(member.name_off).map_err(context)?)
                 .or_insert((index, member));
         }
         let size = usize::try_from(value.size).unwrap_or(0);
@@ -126,7 +126,7 @@ impl<'a> Binder<'a> {
             programs: Vec::new(),
         };
         for (index, member) in ours.members().iter().enumerate() {
-            let name = local.name_at(member.name_off).map_err(context())?;
+            let name = local.name_at(member.name_off).map_err(context)?;
             let bytes = self.bytes(local, member, name)?;
             let Some((place, theirs)) = by_name.get(name) else {
                 if bytes.iter().any(|byte| *byte != 0) {
@@ -214,7 +214,8 @@ impl<'a> Binder<'a> {
 
     /// The bytes of a member in the file.
     fn bytes(&self, btf: &Btf, member: Member, name: &str) -> Result<&'a [u8], Error> {
-        let context = Error::btf(format!("map `{}`: its member `{name}`", self.map.name));
+        let context =
+            |source| Error::btf(format!("map `{}`: its member `{name}`", self.map.name))(source);
         let size = btf.resolve_size(member.ty).map_err(context)?;
         let start = usize::try_from(member.bit_offset / 8).ok();
         let map = self.map;

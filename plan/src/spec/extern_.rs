@@ -169,13 +169,13 @@ fn describe(
     symbol: usize,
     is_weak: bool,
 ) -> Result<Extern, Error> {
-    let in_btf = || Error::btf(format!("extern `{name}`: its type"));
+    let in_btf = |source| Error::btf(format!("extern `{name}`: its type"))(source);
     let id = [Kind::Var, Kind::Func]
         .into_iter()
         .filter_map(|kind| btf.find(name, kind))
         .min()
         .ok_or_else(|| fail(name, "the object's BTF does not describe it"))?;
-    let kind = btf.ty(id).map_err(in_btf())?.kind;
+    let kind = btf.ty(id).map_err(in_btf)?.kind;
     let (linkage, ty) = match kind {
         TypeKind::Var { ty, linkage } => (linkage, ty),
         TypeKind::Func { proto, linkage } => (linkage, proto),
@@ -191,7 +191,7 @@ fn describe(
     let kind = match *section {
         ".kconfig" if !is_function => ExternKind::Config(config(btf, name, ty)?),
         ".ksyms" if is_function => ExternKind::Function { proto: ty },
-        ".ksyms" => match btf.skip_mods_and_typedefs(ty).map_err(in_btf())? {
+        ".ksyms" => match btf.skip_mods_and_typedefs(ty).map_err(in_btf)? {
             TypeId::VOID => ExternKind::Address,
             ty => ExternKind::Variable { ty },
         },
@@ -212,13 +212,13 @@ fn describe(
 }
 
 fn config(btf: &Btf, name: &str, ty: TypeId) -> Result<ConfigExtern, Error> {
-    let in_btf = || Error::btf(format!("extern `{name}`: its type"));
-    let size = btf.resolve_size(ty).map_err(in_btf())?;
-    let align = btf.align_of(ty).map_err(in_btf())?;
+    let in_btf = |source| Error::btf(format!("extern `{name}`: its type"))(source);
+    let size = btf.resolve_size(ty).map_err(in_btf)?;
+    let align = btf.align_of(ty).map_err(in_btf)?;
     if size == 0 || align == 0 {
         return Err(fail(name, "its type has no size"));
     }
-    let stripped = btf.skip_mods_and_typedefs(ty).map_err(in_btf())?;
+    let stripped = btf.skip_mods_and_typedefs(ty).map_err(in_btf)?;
     let (kind, is_signed) = classify(btf, stripped)
         .ok_or_else(|| fail(name, "its type is none that a configuration value can have"))?;
     Ok(ConfigExtern {

@@ -190,13 +190,11 @@ struct Definition<'a> {
 
 impl Definition<'_> {
     fn read(&self, map: &mut MapSpec, definition: Composite<'_>) -> Result<(), Error> {
-        let context = || format!("map `{}`: its definition in BTF", map.name);
+        let name = &map.name;
+        let context = |source| Error::btf(format!("map `{name}`: its definition in BTF"))(source);
         let mut members = Vec::new();
         for member in definition.members() {
-            let field = self
-                .btf
-                .name_at(member.name_off)
-                .map_err(Error::btf(context()))?;
+            let field = self.btf.name_at(member.name_off).map_err(context)?;
             members.push((field, member.ty));
         }
         let count = members.len();
@@ -264,16 +262,15 @@ impl Definition<'_> {
 
     fn kind(&self, map: &MapSpec, id: TypeId) -> Result<TypeKind<'_>, Error> {
         let ty = self.btf.ty(id);
-        let context = format!("map `{}`: its definition in BTF", map.name);
-        ty.map(|ty| ty.kind).map_err(Error::btf(context))
+        let context =
+            |source| Error::btf(format!("map `{}`: its definition in BTF", map.name))(source);
+        ty.map(|ty| ty.kind).map_err(context)
     }
 
     fn stripped(&self, map: &MapSpec, id: TypeId) -> Result<TypeKind<'_>, Error> {
-        let context = format!("map `{}`: its definition in BTF", map.name);
-        let id = self
-            .btf
-            .skip_mods_and_typedefs(id)
-            .map_err(Error::btf(context))?;
+        let context =
+            |source| Error::btf(format!("map `{}`: its definition in BTF", map.name))(source);
+        let id = self.btf.skip_mods_and_typedefs(id).map_err(context)?;
         self.kind(map, id)
     }
 
@@ -309,8 +306,8 @@ impl Definition<'_> {
         let TypeKind::Ptr(target) = self.kind(map, ty)? else {
             return Err(map.fail(format!("field `{field}` is not a type made by __type")));
         };
-        let context = format!("map `{}`: size of `{field}`", map.name);
-        let size = self.btf.resolve_size(target).map_err(Error::btf(context))?;
+        let context = |source| Error::btf(format!("map `{}`: size of `{field}`", map.name))(source);
+        let size = self.btf.resolve_size(target).map_err(context)?;
         Ok((target, size))
     }
 

@@ -303,15 +303,15 @@ fn declared_maps(object: &Object, btf: Option<&Btf>, relaxed: bool) -> Result<Ve
         if end > section.size {
             return Err(fail("its definition reaches outside `.maps`"));
         }
-        let context = || Error::btf(format!("map `{name}`: its definition in BTF"));
-        let TypeKind::Var { ty, linkage } = btf.ty(entry.ty).map_err(context())?.kind else {
+        let context = |source| Error::btf(format!("map `{name}`: its definition in BTF"))(source);
+        let TypeKind::Var { ty, linkage } = btf.ty(entry.ty).map_err(context)?.kind else {
             return Err(fail("its definition is not a variable"));
         };
         if linkage != Linkage::GLOBAL {
             return Err(fail("its definition is static; maps are global variables"));
         }
-        let stripped = btf.skip_mods_and_typedefs(ty).map_err(context())?;
-        let TypeKind::Struct(definition) = btf.ty(stripped).map_err(context())?.kind else {
+        let stripped = btf.skip_mods_and_typedefs(ty).map_err(context)?;
+        let TypeKind::Struct(definition) = btf.ty(stripped).map_err(context)?.kind else {
             return Err(fail("its definition is not a struct"));
         };
         if definition.size > entry.size {

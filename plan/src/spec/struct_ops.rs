@@ -56,15 +56,15 @@ fn map(section: &Section, btf: &Btf, var: TypeId, offset: u32) -> Result<MapSpec
         map: name.to_owned(),
         what: what.to_owned(),
     };
-    let context = || Error::btf(format!("map `{name}`: its type"));
-    let TypeKind::Var { ty, .. } = btf.ty(var).map_err(context())?.kind else {
+    let context = |source| Error::btf(format!("map `{name}`: its type"))(source);
+    let TypeKind::Var { ty, .. } = btf.ty(var).map_err(context)?.kind else {
         return Err(fail("it is not a variable"));
     };
-    let ty = btf.skip_mods_and_typedefs(ty).map_err(context())?;
-    let TypeKind::Struct(composite) = btf.ty(ty).map_err(context())?.kind else {
+    let ty = btf.skip_mods_and_typedefs(ty).map_err(context)?;
+    let TypeKind::Struct(composite) = btf.ty(ty).map_err(context)?.kind else {
         return Err(fail("it is not a struct"));
     };
-    if btf.name(ty).map_err(context())?.is_empty() {
+    if btf.name(ty).map_err(context)?.is_empty() {
         return Err(fail("its struct has no name"));
     }
     let start = usize::try_from(offset).unwrap_or(usize::MAX);
