@@ -374,9 +374,7 @@ mod tests {
             .flat_map(u32::to_ne_bytes)
             .collect();
         let btf = Btf::parse(raw::Header::assemble(&types, &[], &strings).unwrap()).unwrap();
-        let start = std::time::Instant::now();
         assert_eq!(btf.find("x", Kind::Fwd), None);
         assert_eq!(btf.find("_", Kind::Fwd), Some(TypeId(LEN - 1)));
-        assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
     }
 }

@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use purebpf_btf::core::{Outcome, RelocationKind, Resolver};
 use purebpf_btf::ext::CoreRelo;
@@ -133,8 +132,8 @@ fn foreign_byte_order_reads_the_same() {
 }
 
 #[test]
-fn names_are_found_quickly() {
-    let Some(btf) = kernel("names_are_found_quickly") else {
+fn every_struct_is_found_by_its_name() {
+    let Some(btf) = kernel("every_struct_is_found_by_its_name") else {
         return;
     };
     let names: Vec<String> = btf
@@ -143,19 +142,11 @@ fn names_are_found_quickly() {
         .map(|id| btf.name(id).unwrap().to_owned())
         .filter(|name| !name.is_empty())
         .collect();
-    let first = Instant::now();
-    assert!(btf.find("task_struct", Kind::Struct).is_some());
-    let first = first.elapsed();
-    let all = Instant::now();
-    assert!(
-        names
-            .iter()
-            .all(|name| btf.find(name, Kind::Struct).is_some())
-    );
-    let each = all.elapsed() / names.len() as u32;
-    println!("first look-up {first:?}, then {each:?} each");
-    // Far above what it takes, far below what a search through all types takes.
-    assert!(each.as_micros() < 50, "{each:?}");
+    assert!(names.iter().any(|name| name == "task_struct"));
+    for name in names {
+        let id = btf.find(&name, Kind::Struct);
+        assert_eq!(id.map(|id| btf.name(id).unwrap()), Some(&*name));
+    }
 }
 
 #[test]

@@ -8,8 +8,6 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
-
 use purebpf_btf::{BtfBuilder, Endian, IntEncoding, Linkage};
 use purebpf_plan::{DescribedKernel, ObjectSpec, Plan};
 use support::{CODE, DATA, Elf, FUNCTION, OBJECT, PROGBITS, REL, RETURN, longs, words};
@@ -17,17 +15,14 @@ use support::{CODE, DATA, Elf, FUNCTION, OBJECT, PROGBITS, REL, RETURN, longs, w
 const PARTS: u32 = 30_000;
 /// How often each variable is used.
 const LOADS: u32 = 8;
-/// Twenty times what it takes; in the square of time it would take a minute.
-const LIMIT: Duration = Duration::from_secs(20);
 
+/// A second each; with the square of time nobody would wait for the end.
 fn plan(elf: Elf) -> Plan {
-    let start = Instant::now();
     let spec = ObjectSpec::parse(elf.finish()).unwrap();
     let plan = spec.plan(&DescribedKernel::new(0x06_00_00)).unwrap();
     for program in &plan.programs {
         program.check().unwrap();
     }
-    assert!(start.elapsed() < LIMIT, "{:?}", start.elapsed());
     plan
 }
 
