@@ -139,18 +139,37 @@ impl Tally {
     }
 
     fn print(&self) {
-        let Self { objects, opened, whole, programs, loaded, .. } = self;
+        let Self {
+            objects,
+            opened,
+            whole,
+            programs,
+            loaded,
+            ..
+        } = self;
         println!("objects                      {objects}");
         println!("opened     libbpf, purebpf   {}, {}", opened[0], opened[1]);
-        println!("loaded     libbpf, purebpf   {}, {} whole", whole[0], whole[1]);
+        println!(
+            "loaded     libbpf, purebpf   {}, {} whole",
+            whole[0], whole[1]
+        );
         println!("programs                     {programs}");
-        println!("loaded     libbpf, purebpf   {}, {} each by itself", loaded[0], loaded[1]);
+        println!(
+            "loaded     libbpf, purebpf   {}, {} each by itself",
+            loaded[0], loaded[1]
+        );
         println!(
             "final instructions           {} same, {} differ, {} of one side only",
             self.same_insns, self.different_insns, self.insns_of_one
         );
-        println!("program tags                 {} same, {} differ", self.same_tags, self.different_tags);
-        println!("maps                         {}, {} differ", self.map_rows, self.different_maps);
+        println!(
+            "program tags                 {} same, {} differ",
+            self.same_tags, self.different_tags
+        );
+        println!(
+            "maps                         {}, {} differ",
+            self.map_rows, self.different_maps
+        );
     }
 }
 
@@ -174,7 +193,9 @@ fn difference(a: &[u64], b: &[u64], theirs: &ProgramRow, ours: &ProgramRow) -> S
             .take(2)
             .map(|word| Insn::from_bytes(word.to_le_bytes(), Endian::Little))
             .collect();
-        disasm::disassemble(&insns).next().map_or_else(String::new, |(_, text)| text.to_string())
+        disasm::disassemble(&insns)
+            .next()
+            .map_or_else(String::new, |(_, text)| text.to_string())
     };
     format!("instruction {at}: {}, here {}", text(a), text(b))
 }

@@ -21,7 +21,9 @@ fn errno() -> i32 {
 }
 
 fn text(chars: *const std::ffi::c_char) -> String {
-    unsafe { CStr::from_ptr(chars) }.to_string_lossy().into_owned()
+    unsafe { CStr::from_ptr(chars) }
+        .to_string_lossy()
+        .into_owned()
 }
 
 impl Object {
@@ -132,14 +134,20 @@ pub fn results(path: &Path) -> Side {
     let object = match Object::open(path) {
         Ok(object) => object,
         Err(errno) => {
-            return Side { open_error: Some(format!("errno {errno}")), ..Side::default() };
+            return Side {
+                open_error: Some(format!("errno {errno}")),
+                ..Side::default()
+            };
         }
     };
     let maps = object.map_rows();
     let names: Vec<(String, String)> = object
         .programs()
         .map(|p| unsafe {
-            (text(sys::bpf_program__name(p)), text(sys::bpf_program__section_name(p)))
+            (
+                text(sys::bpf_program__name(p)),
+                text(sys::bpf_program__section_name(p)),
+            )
         })
         .collect();
     let errno = object.load();
@@ -149,13 +157,22 @@ pub fn results(path: &Path) -> Side {
         whole: errno == 0,
         whole_error: (errno != 0).then(|| format!("errno {errno}")),
         maps,
-        programs: names.into_iter().map(|(name, section)| alone(path, name, section)).collect(),
+        programs: names
+            .into_iter()
+            .map(|(name, section)| alone(path, name, section))
+            .collect(),
     }
 }
 
 fn alone(path: &Path, name: String, section: String) -> ProgramRow {
-    let mut row = ProgramRow { name, section, ..ProgramRow::default() };
-    let Ok(object) = Object::open(path) else { return row };
+    let mut row = ProgramRow {
+        name,
+        section,
+        ..ProgramRow::default()
+    };
+    let Ok(object) = Object::open(path) else {
+        return row;
+    };
     object.only(&row.name);
     row.errno = object.prepare();
     if row.errno != 0 {
@@ -163,7 +180,9 @@ fn alone(path: &Path, name: String, section: String) -> ProgramRow {
         return row;
     }
     let named = |p: &*mut sys::bpf_program| text(unsafe { sys::bpf_program__name(*p) }) == row.name;
-    let Some(program) = object.programs().find(named) else { return row };
+    let Some(program) = object.programs().find(named) else {
+        return row;
+    };
     let (insns, maps) = object.instructions(program);
     row.insns = Some(insns);
     row.maps = maps;

@@ -2,15 +2,21 @@
 //!
 //! ```text
 //! compare.rs  cargo run --release -- compare DIR: program by program against libbpf
+//! speed.rs    cargo run --release -- speed: instructions and time to load an object
+//! size.rs     cargo run --release -- size: bytes of a minimal program
 //! libbpf.rs   what libbpf makes of an object
 //! ours.rs     what purebpf makes of it
+//! peers.rs    libbpf-rs and aya
 //! report.rs   both sides' results, and how they differ
 //! ```
 
 mod compare;
 mod libbpf;
 mod ours;
+mod peers;
 mod report;
+mod size;
+mod speed;
 
 use std::path::PathBuf;
 
@@ -37,6 +43,14 @@ enum Command {
         /// The object
         file: PathBuf,
     },
+    /// Instructions and time of every loader, for two objects of the tests (needs valgrind)
+    Speed {
+        /// How many times each loads for the time, of which the median counts
+        #[arg(long, default_value_t = 20)]
+        runs: usize,
+    },
+    /// Bytes of a minimal program with every loader, dynamic and static
+    Size,
     /// Load one object once, for a profiler to count
     Load {
         /// Who loads it
@@ -47,11 +61,13 @@ enum Command {
     },
 }
 
-#[derive(Clone, Copy, clap::ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Who {
     /// Nobody: what the process itself costs
     Nobody,
     Libbpf,
+    LibbpfRs,
+    Aya,
     Purebpf,
 }
 
@@ -60,15 +76,25 @@ fn main() -> anyhow::Result<()> {
         Command::Compare { folder, jobs } => compare::run(&folder, jobs),
         Command::One { file } => {
             let report = report::Report {
-                file: file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+                file: file
+                    .file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned(),
                 libbpf: libbpf::results(&file),
                 ours: ours::results(&file),
             };
             println!("{}", serde_json::to_string(&report)?);
             Ok(())
         }
-        Command::Load { who: Who::Nobody, .. } => Ok(()),
-        Command::Load { who: Who::Libbpf, file } => libbpf::load_whole(&file),
-        Command::Load { who: Who::Purebpf, file } => ours::load_whole(&file),
+        Command::Speed { runs } => speed::run(runs),
+        Command::Size => size::run(),
+        Command::Load { who, file } => match who {
+            Who::Nobody => Ok(()),
+            Who::Libbpf => libbpf::load_whole(&file),
+            Who::LibbpfRs => peers::libbpf_rs(&file),
+            Who::Aya => peers::aya(&file),
+            Who::Purebpf => ours::load_whole(&file),
+        },
     }
 }

@@ -22,13 +22,19 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 pub fn results(path: &Path) -> Side {
     let spec = match ObjectSpec::open(path) {
         Ok(spec) => spec,
-        Err(error) => return Side { open_error: Some(chain(&error)), ..Side::default() },
+        Err(error) => {
+            return Side {
+                open_error: Some(chain(&error)),
+                ..Side::default()
+            };
+        }
     };
     let loader = Loader::new();
     let whole = loader.load(&spec);
     // libbpf rounds sizes of ring buffers when it reads them, so compare them planned.
     let mut idle = spec.clone();
-    idle.programs_mut().for_each(|program| program.autoload = false);
+    idle.programs_mut()
+        .for_each(|program| program.autoload = false);
     let maps = loader.plan(&idle).map(|plan| plan.maps).unwrap_or_default();
     let maps = spec.maps().enumerate().map(|(index, map)| MapRow {
         name: map.name.clone(),
@@ -48,13 +54,19 @@ pub fn results(path: &Path) -> Side {
         whole_error: whole.as_ref().err().map(|error| chain(error)),
         whole: whole.is_ok(),
         maps: maps.collect(),
-        programs: spec.programs().map(|p| alone(&loader, &spec, &p.name, &p.section)).collect(),
+        programs: spec
+            .programs()
+            .map(|p| alone(&loader, &spec, &p.name, &p.section))
+            .collect(),
     }
 }
 
 fn alone(loader: &Loader, spec: &ObjectSpec, name: &str, section: &str) -> ProgramRow {
-    let mut row =
-        ProgramRow { name: name.into(), section: section.into(), ..ProgramRow::default() };
+    let mut row = ProgramRow {
+        name: name.into(),
+        section: section.into(),
+        ..ProgramRow::default()
+    };
     let mut spec = spec.clone();
     if spec.only(name).is_err() {
         return row;
@@ -84,10 +96,14 @@ fn alone(loader: &Loader, spec: &ObjectSpec, name: &str, section: &str) -> Progr
 }
 
 fn instructions(plan: &Plan, program: &ProgramPlan, row: &mut ProgramRow) {
-    let Ok(code) = &program.outcome else { return };
+    let Ok(code) = &program.code else { return };
     let words = code.insns.iter().map(|insn| {
         let is_map = matches!(insn.src(), opcode::PSEUDO_MAP_FD | opcode::PSEUDO_MAP_VALUE);
-        let imm = if insn.is_ld_imm64() && is_map { 0 } else { insn.imm };
+        let imm = if insn.is_ld_imm64() && is_map {
+            0
+        } else {
+            insn.imm
+        };
         u64::from_le_bytes(insn.with_imm(imm).to_bytes(Endian::Little))
     });
     row.insns = Some(words.collect());

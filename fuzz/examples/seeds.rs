@@ -4,8 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use purebpf_elf::{Object, find_section};
-use purebpf_fuzz::join;
+use purebpf_fuzz::{join, skeleton};
 use purebpf_insn::Endian;
+use purebpf_plan::ObjectSpec;
 
 /// What one object gives each target.
 fn inputs(file: &[u8]) -> Option<Vec<(&'static str, Vec<u8>)>> {
@@ -26,7 +27,7 @@ fn inputs(file: &[u8]) -> Option<Vec<(&'static str, Vec<u8>)>> {
         .core_relos()
         .sections()
         .flat_map(|section| section.bytes.to_vec());
-    Some(vec![
+    let mut inputs = vec![
         ("elf_open", file.to_vec()),
         ("object_plan", file.to_vec()),
         ("host_symbols", file.to_vec()),
@@ -37,7 +38,13 @@ fn inputs(file: &[u8]) -> Option<Vec<(&'static str, Vec<u8>)>> {
         ("core_relo", join(&relocations.collect::<Vec<u8>>(), btf)),
         ("btf_value", join(btf, &value)),
         ("disasm", text),
-    ])
+    ];
+    // Not all objects are of such a simple form.
+    let parts = skeleton::input(file, &object)?;
+    if ObjectSpec::parse(skeleton::object(&parts)).is_ok() {
+        inputs.push(("object_parts", parts));
+    }
+    Some(inputs)
 }
 
 fn main() -> std::io::Result<()> {

@@ -4,6 +4,7 @@
 //! fuzz_targets/      a file for each target: what is done with the bytes
 //! examples/seeds.rs  inputs to begin with, made of the fixtures
 //! seeds/             the few that nothing makes; kconfig.dict: words for one target
+//! skeleton.rs        an object out of the contents of its sections
 //! walk.rs            everything that can be asked of a BTF, and writing it again
 //! ```
 //!
@@ -12,6 +13,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod skeleton;
 mod walk;
 
 pub use walk::{walk, write};
@@ -57,6 +59,22 @@ pub fn kernel(version: u32, btf: Option<Arc<Btf>>) -> DescribedKernel {
     }
 }
 
+/// Plans an object for an old and a new kernel whose types are those of the object itself, so that
+/// relocations find something.
+///
+/// # Panics
+/// If planning it twice gives two plans.
+pub fn plan_twice(spec: &mut ObjectSpec) {
+    for version in VERSIONS {
+        let kernel = kernel(version, spec.btf().cloned());
+        let Some(first) = plan(spec, &kernel) else {
+            continue;
+        };
+        let second = plan(spec, &kernel).expect("what was planned can be planned again");
+        assert_eq!(format!("{first:?}"), format!("{second:?}"));
+    }
+}
+
 /// Plans all programs of an object, and reads of the plan what a user would.
 #[must_use]
 pub fn plan(spec: &mut ObjectSpec, kernel: &DescribedKernel) -> Option<Plan> {
@@ -66,7 +84,7 @@ pub fn plan(spec: &mut ObjectSpec, kernel: &DescribedKernel) -> Option<Plan> {
     for code in plan
         .programs
         .iter()
-        .filter_map(|program| program.outcome.as_ref().ok())
+        .filter_map(|program| program.code.as_ref().ok())
     {
         for (_, text) in purebpf_insn::disasm::disassemble(&code.insns) {
             std::hint::black_box(text.to_string());

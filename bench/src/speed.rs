@@ -1,0 +1,118 @@
+//! How much work it is to load an object, each loader in a process of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use clap::ValueEnum as _;
+
+use crate::Who;
+
+/// The objects measured: one that needs nothing of the kernel's BTF, and one that does.
+const OBJECTS: [&str; 2] = ["minimal.bpf.o", "core57.bpf.o"];
+
+struct Row {
+    who: Who,
+    instructions: u64,
+    times: Vec<Duration>,
+}
+
+/// Prints one table: instructions in user space, and time from start to end of the process.
+pub fn run(runs: usize) -> anyhow::Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/bpf");
+    println!("object          loader      instructions  without process  of libbpf's    time, ms");
+    for object in OBJECTS {
+        let rows = measure(&folder.join(object), runs)?;
+        let of = |who: Who| {
+            rows.iter()
+                .find(|row| row.who == who)
+                .map_or(0, |row| row.instructions)
+        };
+        for row in &rows {
+            let own = row.instructions.saturating_sub(of(Who::Nobody));
+            let part = row.instructions as f64 / of(Who::Libbpf) as f64;
+            let name = row.who.to_possible_value().context("a loader has a name")?;
+            println!(
+                "{object:<14}  {:<10}  {:>12}  {own:>15}  {part:>11.3}  {:>10.2}",
+                name.get_name(),
+                row.instructions,
+                median(&row.times).as_secs_f64() * 1e3,
+            );
+        }
+    }
+    Ok(())
+}
+
+fn measure(object: &Path, runs: usize) -> anyhow::Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for who in Who::value_variants() {
+        let instructions = instructions(*who, object)?;
+        rows.push(Row {
+            who: *who,
+            instructions,
+            times: Vec::new(),
+        });
+    }
+    // In turns, so that whatever else the machine does hits all of them.
+    for _ in 0..runs {
+        for row in &mut rows {
+            let start = Instant::now();
+            let status = load(Command::new(itself()?), row.who, object).status()?;
+            row.times.push(start.elapsed());
+            ensure!(
+                status.success(),
+                "loading {} ended with {status}",
+                object.display()
+            );
+        }
+    }
+    Ok(rows)
+}
+
+fn itself() -> anyhow::Result<PathBuf> {
+    std::env::current_exe().context("the path of this program")
+}
+
+/// The command that loads an object, at the end of another one.
+fn load(mut command: Command, who: Who, object: &Path) -> Command {
+    let name = who
+        .to_possible_value()
+        .map(|value| value.get_name().to_owned());
+    command
+        .arg("load")
+        .args(name)
+        .arg(object)
+        .stdout(Stdio::null());
+    command
+}
+
+/// Instructions in user space from the first of the process to the last, as valgrind counts them.
+fn instructions(who: Who, object: &Path) -> anyhow::Result<u64> {
+    let mut command = Command::new("valgrind");
+    command
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(itself()?);
+    let output = load(command, who, object)
+        .output()
+        .context("starting valgrind")?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "loading {} under valgrind: {text}",
+        object.display()
+    );
+    let count = text.lines().find_map(|line| line.split_once("Collected :"));
+    let (_, count) = count.context("valgrind prints no count")?;
+    count.trim().parse().context("the count of valgrind")
+}
+
+fn median(times: &[Duration]) -> Duration {
+    let mut sorted = times.to_vec();
+    sorted.sort();
+    let middle = sorted.len() / 2;
+    match sorted.len() % 2 {
+        0 if middle > 0 => (sorted[middle - 1] + sorted[middle]) / 2,
+        _ => sorted.get(middle).copied().unwrap_or_default(),
+    }
+}
