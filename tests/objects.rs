@@ -435,3 +435,24 @@ fn variables_in_an_arena_are_shared_with_user_space() {
     assert_eq!(result.return_value, 100);
     assert_eq!(memory.get::<u64>(at).unwrap(), 100);
 }
+
+#[test]
+fn arenas_at_the_same_address_are_loaded_side_by_side() {
+    if !common::root() || older_than(6, 9) {
+        return;
+    }
+    let mut spec = open("arena.bpf.o");
+    spec.map_mut("arena").unwrap().map_extra = 1 << 44;
+    let objects = [(), ()].map(|()| purebpf::load(&spec).unwrap());
+    let run = |object: &Object| {
+        let run = object
+            .program("count")
+            .unwrap()
+            .test_run(&TestRun::new())
+            .unwrap();
+        run.return_value
+    };
+    assert_eq!(run(&objects[0]), 42);
+    assert_eq!(run(&objects[0]), 43);
+    assert_eq!(run(&objects[1]), 42);
+}

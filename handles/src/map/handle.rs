@@ -247,7 +247,7 @@ impl Map {
         &self.shared.fd
     }
 
-    /// The memory of an arena, mapped by `map` the first time. Once it has an address, the kernel
+    /// The memory of an arena without a given address, mapped by `map` the first time. Once it has an address, the kernel
     /// takes no other, so it stays mapped as long as the map is open here.
     pub(super) fn arena(
         &self,

@@ -68,7 +68,8 @@ impl Map {
         };
         let map = || Mapping::new(&request).map_err(failed);
         let mapping = match self.map_type() {
-            MapType::ARENA => self.arena(map)?,
+            // One whose address is given is mapped there, and only as long as somebody needs it.
+            MapType::ARENA if address == 0 => self.arena(map)?,
             _ => Arc::new(map()?),
         };
         Ok(Memory {
