@@ -94,7 +94,7 @@ impl Btf {
                 kind_flag: false,
             });
         }
-        let raw = self.raw(id).ok_or(Error::NoType {
+        let raw = self.raw(id).ok_or_else(|| Error::NoType {
             id,
             len: self.len(),
         })?;
@@ -215,7 +215,7 @@ impl Btf {
         if id.is_void() {
             return Ok("");
         }
-        let raw = self.raw(id).ok_or(Error::NoType {
+        let raw = self.raw(id).ok_or_else(|| Error::NoType {
             id,
             len: self.len(),
         })?;
