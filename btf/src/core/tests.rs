@@ -44,6 +44,12 @@ struct Types {
     byte: TypeId,
 }
 
+impl Types {
+    fn add_struct(&mut self, name: &str, size: u32, members: &[NewMember<'_>]) -> TypeId {
+        self.btf.add_struct(name, size, members).unwrap()
+    }
+}
+
 fn types() -> Types {
     let mut btf = BtfBuilder::new().pointer_size(8);
     let int = btf.add_int("int", 4, IntEncoding::SIGNED).unwrap();

@@ -11,16 +11,10 @@ use crate::error::{BoxedError, Error};
 #[test]
 fn candidates_that_agree_are_one() {
     let mut local = types();
-    let ours = local
-        .btf
-        .add_struct("s", 4, &[at("x", local.int, 0)])
-        .unwrap();
+    let ours = local.add_struct("s", 4, &[at("x", local.int, 0)]);
     let mut target = types();
     for flavour in ["s", "s___2", "s___3"] {
-        target
-            .btf
-            .add_struct(flavour, 8, &[at("x", target.int, 4)])
-            .unwrap();
+        target.add_struct(flavour, 8, &[at("x", target.int, 4)]);
     }
     let found = resolve(&mut local.btf, &target.btf, ours, "0:0", K::FieldByteOffset).unwrap();
     assert_eq!((found.outcome, found.tried.len()), (plain(0, 4), 3));
@@ -30,14 +24,11 @@ fn candidates_that_agree_are_one() {
 fn candidates_that_disagree_are_ambiguous_until_narrowed() {
     let mut local = types();
     let members = [at("x", local.int, 0), at("only", local.int, 4)];
-    let ours = local.btf.add_struct("s", 8, &members).unwrap();
+    let ours = local.add_struct("s", 8, &members);
     let mut target = types();
-    target
-        .btf
-        .add_struct("s", 8, &[at("x", target.int, 4)])
-        .unwrap();
+    target.add_struct("s", 8, &[at("x", target.int, 4)]);
     let two = [at("x", target.int, 0), at("only", target.int, 12)];
-    target.btf.add_struct("s", 16, &two).unwrap();
+    target.add_struct("s", 16, &two);
     let x = relo(&mut local.btf, ours, "0:0", K::FieldByteOffset);
     let only = relo(&mut local.btf, ours, "0:1", K::FieldByteOffset);
     let error = resolve_all(&local.btf, &target.btf, &[x])
@@ -64,10 +55,10 @@ fn candidates_that_disagree_are_ambiguous_until_narrowed() {
 #[test]
 fn type_sizes_of_candidates_must_agree() {
     let mut local = types();
-    let ours = local.btf.add_struct("s", 8, &[]).unwrap();
+    let ours = local.add_struct("s", 8, &[]);
     let mut target = types();
-    target.btf.add_struct("s", 8, &[]).unwrap();
-    target.btf.add_struct("s", 16, &[]).unwrap();
+    target.add_struct("s", 8, &[]);
+    target.add_struct("s", 16, &[]);
     let (local, target) = (&mut local.btf, &target.btf);
     let error = resolve(local, target, ours, "0", K::TypeSize).unwrap_err();
     assert!(matches!(error, Error::Ambiguous { .. }), "{error}");
@@ -97,18 +88,10 @@ impl Targets for Lazy {
 #[test]
 fn modules_are_asked_only_if_the_kernel_has_no_candidate() {
     let mut local = types();
-    let in_kernel = local
-        .btf
-        .add_struct("kernel", 4, &[at("x", local.int, 0)])
-        .unwrap();
-    let in_module = local
-        .btf
-        .add_struct("module", 4, &[at("x", local.int, 0)])
-        .unwrap();
+    let in_kernel = local.add_struct("kernel", 4, &[at("x", local.int, 0)]);
+    let in_module = local.add_struct("module", 4, &[at("x", local.int, 0)]);
     let mut main = types();
-    main.btf
-        .add_struct("kernel", 8, &[at("x", main.int, 4)])
-        .unwrap();
+    main.add_struct("kernel", 8, &[at("x", main.int, 4)]);
     let main = Arc::new(main.btf.finish().unwrap());
     let module = |offset| {
         let mut btf = BtfBuilder::new_split(Arc::clone(&main));
@@ -173,22 +156,13 @@ fn malformed_access_strings_are_refused() {
 fn hostile_nesting_ends_in_an_error() {
     // Each anonymous struct holds the one before twice: 2^40 paths to search for a field.
     let mut target = types();
-    let mut inner = target
-        .btf
-        .add_struct("", 4, &[at("y", target.int, 0)])
-        .unwrap();
+    let mut inner = target.add_struct("", 4, &[at("y", target.int, 0)]);
     for _ in 0..40 {
-        inner = target
-            .btf
-            .add_struct("", 8, &[at("", inner, 0), at("", inner, 4)])
-            .unwrap();
+        inner = target.add_struct("", 8, &[at("", inner, 0), at("", inner, 4)]);
     }
-    target.btf.add_struct("s", 8, &[at("", inner, 0)]).unwrap();
+    target.add_struct("s", 8, &[at("", inner, 0)]);
     let mut local = types();
-    let ours = local
-        .btf
-        .add_struct("s", 4, &[at("x", local.int, 0)])
-        .unwrap();
+    let ours = local.add_struct("s", 4, &[at("x", local.int, 0)]);
     let error = resolve(&mut local.btf, &target.btf, ours, "0:0", K::FieldExists).unwrap_err();
     let Error::Candidate { source, .. } = &error else {
         panic!("{error}")
@@ -197,10 +171,7 @@ fn hostile_nesting_ends_in_an_error() {
 
     // A struct inside itself.
     let mut target = types();
-    target
-        .btf
-        .add_struct("s", 8, &[at("", TypeId(5), 0)])
-        .unwrap();
+    target.add_struct("s", 8, &[at("", TypeId(5), 0)]);
     let error = resolve(&mut local.btf, &target.btf, ours, "0:0", K::FieldExists).unwrap_err();
     let Error::Candidate { source, .. } = &error else {
         panic!("{error}")

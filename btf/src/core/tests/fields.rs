@@ -60,15 +60,9 @@ fn missing_field_poisons_all_but_exists() {
 #[test]
 fn field_byte_size_and_sign_are_the_targets() {
     let mut local = types();
-    let ours = local
-        .btf
-        .add_struct("s", 4, &[at("x", local.int, 0)])
-        .unwrap();
+    let ours = local.add_struct("s", 4, &[at("x", local.int, 0)]);
     let mut target = types();
-    target
-        .btf
-        .add_struct("s", 8, &[at("x", target.long, 0)])
-        .unwrap();
+    target.add_struct("s", 8, &[at("x", target.long, 0)]);
     let (local, target) = (&mut local.btf, &target.btf);
     assert_eq!(
         outcome(local, target, ours, "0:0", K::FieldByteSize),
@@ -92,19 +86,13 @@ fn field_byte_size_and_sign_are_the_targets() {
 fn signed_enum_fields_are_signed() {
     let mut local = types();
     let unsigned = local.btf.add_enum("e", 4, &[value("A", 1)]).unwrap();
-    let ours = local
-        .btf
-        .add_struct("s", 4, &[at("x", unsigned, 0)])
-        .unwrap();
+    let ours = local.add_struct("s", 4, &[at("x", unsigned, 0)]);
     let mut target = types();
     let signed = target
         .btf
         .add_enum64("e", 8, true, &[value("A", -1)])
         .unwrap();
-    target
-        .btf
-        .add_struct("s", 8, &[at("x", signed, 0)])
-        .unwrap();
+    target.add_struct("s", 8, &[at("x", signed, 0)]);
     assert_eq!(
         outcome(&mut local.btf, &target.btf, ours, "0:0", K::FieldSigned),
         plain(0, 1)
@@ -117,10 +105,10 @@ fn load_width_follows_pointers_and_unsigned_integers_only() {
         |ours: fn(&mut Types) -> TypeId, theirs: fn(&mut Types) -> TypeId, pointers: u32| {
             let mut local = types();
             let ty = ours(&mut local);
-            let root = local.btf.add_struct("s", 8, &[at("x", ty, 0)]).unwrap();
+            let root = local.add_struct("s", 8, &[at("x", ty, 0)]);
             let mut target = types();
             let ty = theirs(&mut target);
-            target.btf.add_struct("s", 8, &[at("x", ty, 0)]).unwrap();
+            target.add_struct("s", 8, &[at("x", ty, 0)]);
             let target = target.btf.pointer_size(pointers);
             match outcome(&mut local.btf, &target, root, "0:0", K::FieldByteOffset) {
                 Outcome::Value { access, .. } => access,
@@ -154,10 +142,7 @@ fn load_width_follows_pointers_and_unsigned_integers_only() {
 #[test]
 fn anonymous_members_are_passed_without_a_trace() {
     let mut local = types();
-    let ours = local
-        .btf
-        .add_struct("s", 4, &[at("x", local.int, 0)])
-        .unwrap();
+    let ours = local.add_struct("s", 4, &[at("x", local.int, 0)]);
     let mut target = types();
     let deep = target
         .btf
@@ -165,15 +150,9 @@ fn anonymous_members_are_passed_without_a_trace() {
         .unwrap();
     let deep = target.btf.add_const(deep).unwrap();
     let middle = [at("a", target.int, 0), at("", deep, 4)];
-    let middle = target.btf.add_struct("", 8, &middle).unwrap();
-    let first = target
-        .btf
-        .add_struct("", 4, &[at("z", target.int, 0)])
-        .unwrap();
-    target
-        .btf
-        .add_struct("s", 16, &[at("", first, 0), at("", middle, 8)])
-        .unwrap();
+    let middle = target.add_struct("", 8, &middle);
+    let first = target.add_struct("", 4, &[at("z", target.int, 0)]);
+    target.add_struct("s", 16, &[at("", first, 0), at("", middle, 8)]);
     let found = resolve(&mut local.btf, &target.btf, ours, "0:0", K::FieldByteOffset).unwrap();
     assert_eq!(found.outcome, plain(0, 12));
     let matched = found.tried[0].matched.as_ref().unwrap();
@@ -207,14 +186,11 @@ fn anonymous_members_are_passed_without_a_trace() {
 #[test]
 fn incompatible_field_is_no_match() {
     let mut local = types();
-    let ours = local
-        .btf
-        .add_struct("s", 4, &[at("x", local.int, 0)])
-        .unwrap();
+    let ours = local.add_struct("s", 4, &[at("x", local.int, 0)]);
     let mut target = types();
-    let inner = target.btf.add_struct("inner", 4, &[]).unwrap();
+    let inner = target.add_struct("inner", 4, &[]);
     let theirs = [at("x", inner, 0), at("y", target.int, 4)];
-    target.btf.add_struct("s", 8, &theirs).unwrap();
+    target.add_struct("s", 8, &theirs);
     assert_eq!(
         outcome(&mut local.btf, &target.btf, ours, "0:0", K::FieldExists),
         plain(1, 0)
@@ -226,9 +202,9 @@ fn fields_are_compatible_by_kind_and_enum_name() {
     let compatible = |ours: fn(&mut Types) -> TypeId, theirs: fn(&mut Types) -> TypeId| {
         let (mut local, mut target) = (types(), types());
         let ty = ours(&mut local);
-        let root = local.btf.add_struct("s", 8, &[at("x", ty, 0)]).unwrap();
+        let root = local.add_struct("s", 8, &[at("x", ty, 0)]);
         let ty = theirs(&mut target);
-        target.btf.add_struct("s", 8, &[at("x", ty, 0)]).unwrap();
+        target.add_struct("s", 8, &[at("x", ty, 0)]);
         outcome(&mut local.btf, &target.btf, root, "0:0", K::FieldExists) == plain(1, 1)
     };
     assert!(compatible(|t| t.int, |t| t.long));
@@ -242,7 +218,7 @@ fn fields_are_compatible_by_kind_and_enum_name() {
         |t| t.btf.add_float("d", 8).unwrap()
     ));
     assert!(compatible(
-        |t| t.btf.add_struct("a", 4, &[]).unwrap(),
+        |t| t.add_struct("a", 4, &[]),
         |t| t.btf.add_union("b", 4, &[]).unwrap()
     ));
     assert!(compatible(
@@ -275,14 +251,14 @@ fn bitfields() -> (Types, TypeId, Types) {
         bits("x", local.unsigned, 3, 5),
         bits("s", local.int, 8, 20),
     ];
-    let ours = local.btf.add_struct("s", 4, &members).unwrap();
+    let ours = local.add_struct("s", 4, &members);
     let mut target = types();
     let members = [
         at("first", target.long, 0),
         bits("x", target.byte, 64 + 14, 5),
         bits("s", target.unsigned, 96 + 4, 20),
     ];
-    target.btf.add_struct("s", 16, &members).unwrap();
+    target.add_struct("s", 16, &members);
     (local, ours, target)
 }
 
@@ -326,10 +302,7 @@ fn bitfields_give_storage_and_shifts_in_both_byte_orders() {
 fn bitfield_that_no_load_reaches_is_an_error() {
     let (mut local, ours, _) = bitfields();
     let mut target = types();
-    target
-        .btf
-        .add_struct("s", 24, &[bits("x", target.long, 60, 5)])
-        .unwrap();
+    target.add_struct("s", 24, &[bits("x", target.long, 60, 5)]);
     let error = resolve(&mut local.btf, &target.btf, ours, "0:1", K::FieldByteOffset).unwrap_err();
     let Error::Candidate { source, .. } = &error else {
         panic!("{error}")
@@ -344,10 +317,7 @@ fn bitfield_that_no_load_reaches_is_an_error() {
 fn bitfield_against_a_plain_field_has_no_common_width() {
     let (mut local, ours, _) = bitfields();
     let mut target = types();
-    target
-        .btf
-        .add_struct("s", 8, &[at("x", target.unsigned, 4)])
-        .unwrap();
+    target.add_struct("s", 8, &[at("x", target.unsigned, 4)]);
     assert_eq!(
         outcome(&mut local.btf, &target.btf, ours, "0:1", K::FieldByteOffset),
         Outcome::Value {
@@ -363,13 +333,10 @@ fn bitfield_against_a_plain_field_has_no_common_width() {
 fn array_elements_are_bounded_by_the_target() {
     let mut local = types();
     let array = local.btf.add_array(local.int, local.int, 8).unwrap();
-    let ours = local.btf.add_struct("s", 32, &[at("a", array, 0)]).unwrap();
+    let ours = local.add_struct("s", 32, &[at("a", array, 0)]);
     let mut target = types();
     let array = target.btf.add_array(target.int, target.int, 5).unwrap();
-    target
-        .btf
-        .add_struct("s", 24, &[at("x", target.int, 0), at("a", array, 4)])
-        .unwrap();
+    target.add_struct("s", 24, &[at("x", target.int, 0), at("a", array, 4)]);
     let (local, target) = (&mut local.btf, &target.btf);
     assert_eq!(
         outcome(local, target, ours, "0:0:4", K::FieldByteOffset),
@@ -408,17 +375,11 @@ fn flexible_arrays_have_no_bound() {
     let mut local = types();
     let array = local.btf.add_array(local.int, local.int, 0).unwrap();
     let last = [at("n", local.int, 0), at("a", array, 4)];
-    let ours = local.btf.add_struct("s", 4, &last).unwrap();
-    let not_last = local
-        .btf
-        .add_struct("t", 8, &[at("a", array, 0), at("n", local.int, 4)])
-        .unwrap();
+    let ours = local.add_struct("s", 4, &last);
+    let not_last = local.add_struct("t", 8, &[at("a", array, 0), at("n", local.int, 4)]);
     let mut target = types();
     let array = target.btf.add_array(target.int, target.int, 0).unwrap();
-    target
-        .btf
-        .add_struct("s", 8, &[at("n", target.long, 0), at("a", array, 8)])
-        .unwrap();
+    target.add_struct("s", 8, &[at("n", target.long, 0), at("a", array, 8)]);
     let (local, target) = (&mut local.btf, &target.btf);
     assert_eq!(
         outcome(local, target, ours, "0:1:7", K::FieldByteOffset),

@@ -7,10 +7,7 @@ use crate::core::{types_compatible, types_match};
 #[test]
 fn type_id_local_needs_no_target() {
     let mut local = types();
-    let anonymous = local
-        .btf
-        .add_struct("", 4, &[at("x", local.int, 0)])
-        .unwrap();
+    let anonymous = local.add_struct("", 4, &[at("x", local.int, 0)]);
     let found = resolve(&mut local.btf, &types().btf, anonymous, "0", K::TypeIdLocal).unwrap();
     assert_eq!(found.outcome, unchecked(5, 5));
     assert_eq!(found.spec_text, "<local_type_id> [5] struct <anon>");
@@ -22,7 +19,7 @@ fn type_id_local_needs_no_target() {
 #[test]
 fn type_relocations_find_the_type_or_zero() {
     let (mut local, ours, target, theirs) = tasks();
-    let other = local.btf.add_struct("other", 8, &[]).unwrap();
+    let other = local.add_struct("other", 8, &[]);
     let (local, target) = (&mut local.btf, &target.btf);
     let id = |id: TypeId| u64::from(id.0);
     assert_eq!(
@@ -57,10 +54,7 @@ fn candidates_are_of_the_same_kind() {
     let mut local = types();
     let name = local.btf.add_typedef("name", local.int).unwrap();
     let mut target = types();
-    target
-        .btf
-        .add_struct("name", 4, &[at("x", target.int, 0)])
-        .unwrap();
+    target.add_struct("name", 4, &[at("x", target.int, 0)]);
     assert_eq!(
         outcome(&mut local.btf, &target.btf, name, "0", K::TypeExists),
         plain(1, 0)
@@ -133,7 +127,7 @@ fn types_match_by_name_and_structure() {
     };
     fn pair(t: &mut Types, name: &str, first: &str) -> TypeId {
         let members = [at(first, t.int, 0), at("b", t.long, 8)];
-        t.btf.add_struct(name, 16, &members).unwrap()
+        t.add_struct(name, 16, &members)
     }
     assert!(matches(|t| pair(t, "s___x", "a"), |t| pair(t, "s", "a")));
     assert!(!matches(|t| pair(t, "s", "a"), |t| pair(t, "s", "other")));
@@ -214,15 +208,9 @@ fn types_match_by_name_and_structure() {
 #[test]
 fn type_matches_relocation_is_one_or_zero() {
     let mut local = types();
-    let ours = local
-        .btf
-        .add_struct("s", 4, &[at("x", local.int, 0)])
-        .unwrap();
+    let ours = local.add_struct("s", 4, &[at("x", local.int, 0)]);
     let mut target = types();
-    target
-        .btf
-        .add_struct("s", 8, &[at("x", target.long, 0)])
-        .unwrap();
+    target.add_struct("s", 8, &[at("x", target.long, 0)]);
     let (local, target) = (&mut local.btf, &mut target.btf);
     assert_eq!(
         outcome(local, target, ours, "0", K::TypeMatches),
@@ -248,9 +236,9 @@ fn types_are_compatible_whatever_their_names() {
             .add_func_proto(t.int, &[NewParam { name, ty: ptr }])
             .unwrap()
     };
-    let ours = local.btf.add_struct("a", 4, &[]).unwrap();
+    let ours = local.add_struct("a", 4, &[]);
     let ours = proto(&mut local, ours, "p");
-    let theirs = target.btf.add_struct("b", 8, &[]).unwrap();
+    let theirs = target.add_struct("b", 8, &[]);
     let same = proto(&mut target, theirs, "q");
     let union = target.btf.add_union("a", 8, &[]).unwrap();
     let other = proto(&mut target, union, "p");
