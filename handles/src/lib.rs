@@ -4,8 +4,9 @@
 //! map/      maps and their elements            program/  programs and test runs
 //! link/     programs that are attached         attach/   what they can be attached to
 //! buffer/   readers of ring buffers            btf.rs    token.rs
-//! pin.rs    paths that keep objects alive      id.rs     walks through all objects
-//! tracefs.rs  where tracing is                 error.rs
+//! object.rs how all three are opened, pinned   pin.rs    paths that keep objects alive
+//! id.rs     walks through all objects          tracefs.rs  where tracing is
+//! error.rs
 //! ```
 //!
 //! A handle ([`Map`], [`Program`], [`Link`], [`BtfObject`], [`Token`]) is an `Arc` around an fd and what
@@ -22,6 +23,7 @@ mod error;
 mod id;
 pub mod link;
 pub mod map;
+mod object;
 pub mod pin;
 pub mod program;
 mod token;

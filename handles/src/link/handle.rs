@@ -3,18 +3,18 @@
 use std::fmt;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use purebpf_syscall::perf::perf_event_disable;
 use purebpf_syscall::{
-    Errno, LinkInfo, ObjectKind, fd_by_id, iter_create, link_detach, link_info, link_update,
-    obj_get, raise, retire,
+    Errno, LinkInfo, ObjectKind, iter_create, link_detach, link_info, link_update, raise, retire,
 };
 
 use super::{LegacyProbe, Registered};
-use crate::id::{expect_kind, open_all};
-use crate::pin::{Pin, Pinnable};
+use crate::id::expect_kind;
+use crate::object::object;
+use crate::pin::Pin;
 use crate::{Error, LinkId, Map, Program};
 
 /// A program that is attached: a clone is the same link, and dropping the last one detaches, unless
@@ -74,35 +74,8 @@ impl Link {
         }))
     }
 
-    /// Opens the link with this id (5.8, `CAP_SYS_ADMIN`).
-    ///
-    /// # Errors
-    /// `ENOENT` if it has gone, and what the kernel says.
-    #[doc(alias = "bpf_link_get_fd_by_id")]
-    pub fn from_id(id: LinkId) -> Result<Self, Error> {
-        let object = format_args!("link {id}");
-        let fd = fd_by_id(ObjectKind::Link, id.0, 0).map_err(Error::call(object, "open it"))?;
-        Self::take(fd, Pin::default(), &object)
-    }
-
-    /// Opens the link that is pinned at `path`.
-    ///
-    /// # Errors
-    /// `ENOENT` without such a path, something else that is pinned there, and what the kernel says.
-    #[doc(alias = "bpf_link__open")]
-    pub fn from_pin(path: impl AsRef<Path>) -> Result<Self, Error> {
-        let path = path.as_ref();
-        let object = format_args!("link at {}", path.display());
-        let fd = obj_get(path, 0).map_err(Error::call(object, "open it"))?;
-        Self::take(fd, Pin::at(path), &object)
-    }
-
-    /// Takes over an fd of a link.
-    ///
-    /// # Errors
-    /// An fd of something else.
-    pub fn from_fd(fd: OwnedFd) -> Result<Self, Error> {
-        Self::take(fd, Pin::default(), &"link by fd")
+    fn known_pin(&self) -> &Pin {
+        &self.0.pin
     }
 
     fn take(fd: OwnedFd, pin: Pin, object: &dyn fmt::Display) -> Result<Self, Error> {
@@ -115,11 +88,6 @@ impl Link {
             detached: Mutex::new(false),
             pin,
         })))
-    }
-
-    /// Opens every link there is, by ascending id; an error is the last item.
-    pub fn all() -> impl Iterator<Item = Result<Self, Error>> + Send + use<> {
-        open_all(LinkId::all(), Self::from_id)
     }
 
     /// What the kernel tells of it (5.8): type, id, program, and what it is attached to.
@@ -253,7 +221,15 @@ impl Link {
         let fd = iter_create(self.as_fd()).map_err(Error::call(self, "begin a walk"))?;
         Ok(File::from(fd))
     }
+}
 
+object! {
+    Link, LinkId, "link";
+    /// Opens the link with this id (5.8, `CAP_SYS_ADMIN`).
+    #[doc(alias = "bpf_link_get_fd_by_id")]
+    from_id;
+    #[doc(alias = "bpf_link__open")]
+    from_pin;
     /// Pins it at `path`, in a bpffs, where it stays attached without this process; the directory is
     /// made if only its last part is missing. Nothing happens if it is there already.
     ///
@@ -261,41 +237,12 @@ impl Link {
     /// A path that is taken, that has a dot in its name or is not in a bpffs; a link that is pinned
     /// elsewhere already, or that is no link in the kernel's sense (a perf event before 5.15).
     #[doc(alias = "bpf_link__pin")]
-    pub fn pin(&self, path: impl AsRef<Path>) -> Result<(), Error> {
-        self.0.pin.pin(&self.pinnable(), path.as_ref())
-    }
-
-    /// Removes the path that it is pinned at.
-    ///
-    /// # Errors
-    /// It was not pinned, or opened, by this handle or a clone of it; or the file is gone.
+    pin;
     #[doc(alias = "bpf_link__unpin")]
-    pub fn unpin(&self) -> Result<(), Error> {
-        self.0.pin.unpin(&self.pinnable())
-    }
-
-    /// Whether the file system has it at the path that it was pinned at or opened from.
-    ///
-    /// # Errors
-    /// The path cannot be looked at.
-    pub fn is_pinned(&self) -> Result<bool, Error> {
-        self.0.pin.is_pinned(&self.pinnable())
-    }
-
-    /// The path that it was pinned at or opened from, by this handle or a clone of it.
+    unpin;
+    is_pinned;
     #[doc(alias = "bpf_link__pin_path")]
-    #[must_use]
-    pub fn pin_path(&self) -> Option<PathBuf> {
-        self.0.pin.path()
-    }
-
-    fn pinnable(&self) -> Pinnable<'_> {
-        Pinnable {
-            name: self,
-            kind: ObjectKind::Link,
-            fd: self.as_fd(),
-        }
-    }
+    pin_path;
 }
 
 impl AsFd for Link {

@@ -2,15 +2,16 @@
 
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use purebpf_insn::{MapFlags, MapType};
-use purebpf_syscall::{MapFd, MapInfo, MapShape, Mapping, ObjectKind, fd_by_id, map_info, obj_get};
+use purebpf_syscall::{MapFd, MapInfo, MapShape, Mapping, ObjectKind, map_info};
 
 use super::MapAttributes;
-use crate::id::{expect_kind, open_all};
-use crate::pin::{Pin, Pinnable};
+use crate::id::expect_kind;
+use crate::object::object;
+use crate::pin::Pin;
 use crate::{Error, MapId};
 
 /// A map: a clone is the same map, and dropping the last one closes it.
@@ -62,35 +63,8 @@ impl Map {
         })
     }
 
-    /// Opens the map with this id (4.13, `CAP_SYS_ADMIN`).
-    ///
-    /// # Errors
-    /// `ENOENT` if it has gone, and what the kernel says.
-    #[doc(alias = "bpf_map_get_fd_by_id")]
-    pub fn from_id(id: MapId) -> Result<Self, Error> {
-        let object = format_args!("map {id}");
-        let fd = fd_by_id(ObjectKind::Map, id.0, 0).map_err(Error::call(object, "open it"))?;
-        Self::take(fd, Pin::default(), &object)
-    }
-
-    /// Opens the map that is pinned at `path`.
-    ///
-    /// # Errors
-    /// `ENOENT` without such a path, something else that is pinned there, and what the kernel says.
-    #[doc(alias = "bpf_obj_get")]
-    pub fn from_pin(path: impl AsRef<Path>) -> Result<Self, Error> {
-        let path = path.as_ref();
-        let object = format_args!("map at {}", path.display());
-        let fd = obj_get(path, 0).map_err(Error::call(object, "open it"))?;
-        Self::take(fd, Pin::at(path), &object)
-    }
-
-    /// Takes over an fd of a map.
-    ///
-    /// # Errors
-    /// An fd of something else.
-    pub fn from_fd(fd: OwnedFd) -> Result<Self, Error> {
-        Self::take(fd, Pin::default(), &"map by fd")
+    fn known_pin(&self) -> &Pin {
+        &self.shared.pin
     }
 
     fn take(fd: OwnedFd, pin: Pin, object: &dyn fmt::Display) -> Result<Self, Error> {
@@ -107,11 +81,6 @@ impl Map {
                 arena: Mutex::default(),
             }),
         })
-    }
-
-    /// Opens every map there is, by ascending id; an error is the last item.
-    pub fn all() -> impl Iterator<Item = Result<Self, Error>> + Send + use<> {
-        open_all(MapId::all(), Self::from_id)
     }
 
     /// This map under another name. The kernel keeps 15 bytes of a name; whoever knows the whole one
@@ -199,50 +168,6 @@ impl Map {
             .map_err(Error::call(self, "freeze it"))
     }
 
-    /// Pins it at `path`, in a bpffs; the directory is made if only its last part is missing.
-    /// Nothing happens if it is there already.
-    ///
-    /// # Errors
-    /// A path that is taken, that has a dot in its name or is not in a bpffs; a map that is pinned
-    /// elsewhere already.
-    #[doc(alias = "bpf_map__pin")]
-    pub fn pin(&self, path: impl AsRef<Path>) -> Result<(), Error> {
-        self.shared.pin.pin(&self.pinnable(), path.as_ref())
-    }
-
-    /// Removes the path that it is pinned at.
-    ///
-    /// # Errors
-    /// It was not pinned, or opened, by this handle or a clone of it; or the file is gone.
-    #[doc(alias = "bpf_map__unpin")]
-    pub fn unpin(&self) -> Result<(), Error> {
-        self.shared.pin.unpin(&self.pinnable())
-    }
-
-    /// Whether the file system has it at the path that it was pinned at or opened from.
-    ///
-    /// # Errors
-    /// The path cannot be looked at.
-    #[doc(alias = "bpf_map__is_pinned")]
-    pub fn is_pinned(&self) -> Result<bool, Error> {
-        self.shared.pin.is_pinned(&self.pinnable())
-    }
-
-    /// The path that it was pinned at or opened from, by this handle or a clone of it.
-    #[doc(alias = "bpf_map__pin_path")]
-    #[must_use]
-    pub fn pin_path(&self) -> Option<PathBuf> {
-        self.shared.pin.path()
-    }
-
-    fn pinnable(&self) -> Pinnable<'_> {
-        Pinnable {
-            name: self,
-            kind: ObjectKind::Map,
-            fd: self.as_fd(),
-        }
-    }
-
     pub(crate) fn kernel(&self) -> &MapFd {
         &self.shared.fd
     }
@@ -269,6 +194,29 @@ impl Map {
     pub(crate) fn shape(&self) -> MapShape {
         self.kernel().shape()
     }
+}
+
+object! {
+    Map, MapId, "map";
+    /// Opens the map with this id (4.13, `CAP_SYS_ADMIN`).
+    #[doc(alias = "bpf_map_get_fd_by_id")]
+    from_id;
+    #[doc(alias = "bpf_obj_get")]
+    from_pin;
+    /// Pins it at `path`, in a bpffs; the directory is made if only its last part is missing.
+    /// Nothing happens if it is there already.
+    ///
+    /// # Errors
+    /// A path that is taken, that has a dot in its name or is not in a bpffs; a map that is pinned
+    /// elsewhere already.
+    #[doc(alias = "bpf_map__pin")]
+    pin;
+    #[doc(alias = "bpf_map__unpin")]
+    unpin;
+    #[doc(alias = "bpf_map__is_pinned")]
+    is_pinned;
+    #[doc(alias = "bpf_map__pin_path")]
+    pin_path;
 }
 
 impl AsFd for Map {

@@ -2,18 +2,18 @@
 
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use purebpf_insn::{AttachType, Insn, ProgramType};
 use purebpf_syscall::{
-    ObjectKind, ProgInfo, fd_by_id, obj_get, prog_bind_map, prog_info, prog_instructions,
-    prog_map_ids, raise,
+    ObjectKind, ProgInfo, prog_bind_map, prog_info, prog_instructions, prog_map_ids, raise,
 };
 
 use crate::attach::Target;
-use crate::id::{expect_kind, open_all};
-use crate::pin::{Pin, Pinnable};
+use crate::id::expect_kind;
+use crate::object::object;
+use crate::pin::Pin;
 use crate::{Error, Link, Map, MapId, ProgramId};
 
 /// A program in the kernel: a clone is the same program, and dropping the last one closes it.
@@ -61,35 +61,8 @@ impl Program {
         }
     }
 
-    /// Opens the program with this id (4.13, `CAP_SYS_ADMIN`).
-    ///
-    /// # Errors
-    /// `ENOENT` if it has gone, and what the kernel says.
-    #[doc(alias = "bpf_prog_get_fd_by_id")]
-    pub fn from_id(id: ProgramId) -> Result<Self, Error> {
-        let object = format_args!("program {id}");
-        let fd = fd_by_id(ObjectKind::Program, id.0, 0).map_err(Error::call(object, "open it"))?;
-        Self::take(fd, Pin::default(), &object)
-    }
-
-    /// Opens the program that is pinned at `path`.
-    ///
-    /// # Errors
-    /// `ENOENT` without such a path, something else that is pinned there, and what the kernel says.
-    #[doc(alias = "bpf_obj_get")]
-    pub fn from_pin(path: impl AsRef<Path>) -> Result<Self, Error> {
-        let path = path.as_ref();
-        let object = format_args!("program at {}", path.display());
-        let fd = obj_get(path, 0).map_err(Error::call(object, "open it"))?;
-        Self::take(fd, Pin::at(path), &object)
-    }
-
-    /// Takes over an fd of a program.
-    ///
-    /// # Errors
-    /// An fd of something else.
-    pub fn from_fd(fd: OwnedFd) -> Result<Self, Error> {
-        Self::take(fd, Pin::default(), &"program by fd")
+    fn known_pin(&self) -> &Pin {
+        &self.shared.pin
     }
 
     fn take(fd: OwnedFd, pin: Pin, object: &dyn fmt::Display) -> Result<Self, Error> {
@@ -104,11 +77,6 @@ impl Program {
             name,
             expected_attach_type: None,
         })
-    }
-
-    /// Opens every program there is, by ascending id; an error is the last item.
-    pub fn all() -> impl Iterator<Item = Result<Self, Error>> + Send + use<> {
-        open_all(ProgramId::all(), Self::from_id)
     }
 
     /// This program under another name. The kernel keeps 15 bytes of a name; whoever knows the whole
@@ -208,7 +176,15 @@ impl Program {
     pub fn attach(&self, target: impl Target) -> Result<Link, Error> {
         target.attach(self)
     }
+}
 
+object! {
+    Program, ProgramId, "program";
+    /// Opens the program with this id (4.13, `CAP_SYS_ADMIN`).
+    #[doc(alias = "bpf_prog_get_fd_by_id")]
+    from_id;
+    #[doc(alias = "bpf_obj_get")]
+    from_pin;
     /// Pins it at `path`, in a bpffs; the directory is made if only its last part is missing.
     /// Nothing happens if it is there already.
     ///
@@ -216,40 +192,11 @@ impl Program {
     /// A path that is taken, that has a dot in its name or is not in a bpffs; a program that is
     /// pinned elsewhere already.
     #[doc(alias = "bpf_program__pin")]
-    pub fn pin(&self, path: impl AsRef<Path>) -> Result<(), Error> {
-        self.shared.pin.pin(&self.pinnable(), path.as_ref())
-    }
-
-    /// Removes the path that it is pinned at.
-    ///
-    /// # Errors
-    /// It was not pinned, or opened, by this handle or a clone of it; or the file is gone.
+    pin;
     #[doc(alias = "bpf_program__unpin")]
-    pub fn unpin(&self) -> Result<(), Error> {
-        self.shared.pin.unpin(&self.pinnable())
-    }
-
-    /// Whether the file system has it at the path that it was pinned at or opened from.
-    ///
-    /// # Errors
-    /// The path cannot be looked at.
-    pub fn is_pinned(&self) -> Result<bool, Error> {
-        self.shared.pin.is_pinned(&self.pinnable())
-    }
-
-    /// The path that it was pinned at or opened from, by this handle or a clone of it.
-    #[must_use]
-    pub fn pin_path(&self) -> Option<PathBuf> {
-        self.shared.pin.path()
-    }
-
-    fn pinnable(&self) -> Pinnable<'_> {
-        Pinnable {
-            name: self,
-            kind: ObjectKind::Program,
-            fd: self.as_fd(),
-        }
-    }
+    unpin;
+    is_pinned;
+    pin_path;
 }
 
 impl AsFd for Program {

@@ -1,0 +1,98 @@
+//! How maps, programs and links are opened and pinned, which is the same for all three.
+
+/// Gives a handle its `from_id`, `from_pin`, `from_fd`, `all`, `pin`, `unpin`, `is_pinned` and
+/// `pin_path`; the attributes before a method's name are what differs in its documentation.
+///
+/// The handle has `take(OwnedFd, Pin, &dyn Display) -> Result<Self, Error>`, which checks what the fd
+/// is of, and `known_pin(&self) -> &Pin`.
+macro_rules! object {
+    (
+        $handle:ident, $id:ident, $noun:literal;
+        $(#[$from_id:meta])* from_id;
+        $(#[$from_pin:meta])* from_pin;
+        $(#[$pin:meta])* pin;
+        $(#[$unpin:meta])* unpin;
+        $(#[$is_pinned:meta])* is_pinned;
+        $(#[$pin_path:meta])* pin_path;
+    ) => {
+        impl $handle {
+            $(#[$from_id])*
+            ///
+            /// # Errors
+            /// `ENOENT` if it has gone, and what the kernel says.
+            pub fn from_id(id: $crate::$id) -> Result<Self, $crate::Error> {
+                let object = format_args!("{} {id}", $noun);
+                let fd = purebpf_syscall::fd_by_id(ObjectKind::$handle, id.0, 0)
+                    .map_err($crate::Error::call(object, "open it"))?;
+                Self::take(fd, $crate::pin::Pin::default(), &object)
+            }
+
+            #[doc = concat!("Opens the ", $noun, " that is pinned at `path`.")]
+            ///
+            /// # Errors
+            /// `ENOENT` without such a path, something else that is pinned there, and what the kernel
+            /// says.
+            $(#[$from_pin])*
+            pub fn from_pin(path: impl AsRef<Path>) -> Result<Self, $crate::Error> {
+                let path = path.as_ref();
+                let object = format_args!("{} at {}", $noun, path.display());
+                let fd = purebpf_syscall::obj_get(path, 0)
+                    .map_err($crate::Error::call(object, "open it"))?;
+                Self::take(fd, $crate::pin::Pin::at(path), &object)
+            }
+
+            #[doc = concat!("Takes over an fd of a ", $noun, ".")]
+            ///
+            /// # Errors
+            /// An fd of something else.
+            pub fn from_fd(fd: OwnedFd) -> Result<Self, $crate::Error> {
+                Self::take(fd, $crate::pin::Pin::default(), &concat!($noun, " by fd"))
+            }
+
+            #[doc = concat!("Opens every ", $noun, " there is, by ascending id; an error is the last item.")]
+            pub fn all() -> impl Iterator<Item = Result<Self, $crate::Error>> + Send + use<> {
+                $crate::id::open_all($crate::$id::all(), Self::from_id)
+            }
+
+            $(#[$pin])*
+            pub fn pin(&self, path: impl AsRef<Path>) -> Result<(), $crate::Error> {
+                self.known_pin().pin(&self.pinnable(), path.as_ref())
+            }
+
+            /// Removes the path that it is pinned at.
+            ///
+            /// # Errors
+            /// It was not pinned, or opened, by this handle or a clone of it; or the file is gone.
+            $(#[$unpin])*
+            pub fn unpin(&self) -> Result<(), $crate::Error> {
+                self.known_pin().unpin(&self.pinnable())
+            }
+
+            /// Whether the file system has it at the path that it was pinned at or opened from.
+            ///
+            /// # Errors
+            /// The path cannot be looked at.
+            $(#[$is_pinned])*
+            pub fn is_pinned(&self) -> Result<bool, $crate::Error> {
+                self.known_pin().is_pinned(&self.pinnable())
+            }
+
+            /// The path that it was pinned at or opened from, by this handle or a clone of it.
+            $(#[$pin_path])*
+            #[must_use]
+            pub fn pin_path(&self) -> Option<std::path::PathBuf> {
+                self.known_pin().path()
+            }
+
+            fn pinnable(&self) -> $crate::pin::Pinnable<'_> {
+                $crate::pin::Pinnable {
+                    name: self,
+                    kind: ObjectKind::$handle,
+                    fd: self.as_fd(),
+                }
+            }
+        }
+    };
+}
+
+pub(crate) use object;
