@@ -6,8 +6,10 @@
 //! query.rs     sizes, alignment, what is behind typedefs; index.rs types by name, table.rs
 //! ext.rs       .BTF.ext: functions, lines and CO-RE relocations by instruction
 //! builder/     making and changing BTF
+//! dedup/       equal types made one
 //! core/        CO-RE: what a relocation means on a given kernel
 //! value.rs     bytes of a type as a tree of values
+//! strings.rs   a string section in the making
 //! raw.rs       header and byte order; kind.rs, shape.rs the kinds and their records
 //! data.rs      where the bytes live; name.rs flavours and hashes of names; error.rs
 //! ```
@@ -20,6 +22,7 @@ mod btf;
 mod builder;
 pub mod core;
 mod data;
+mod dedup;
 mod entries;
 mod error;
 pub mod ext;
@@ -31,6 +34,7 @@ mod parse;
 mod query;
 pub mod raw;
 mod shape;
+mod strings;
 mod table;
 mod types;
 pub mod value;
@@ -38,6 +42,7 @@ pub mod value;
 pub use btf::Btf;
 pub use builder::{BtfBuilder, NewEnumerator, NewMember, NewParam, RawRecord};
 pub use data::{BtfData, Data};
+pub use dedup::Dedup;
 pub use entries::{
     Enumerator, EnumeratorIter, Enumerators, Member, Members, Param, Params, Record, RecordIter,
     Records, SecInfo, SecInfos,

@@ -3,10 +3,12 @@
 //! ```text
 //! store.rs   the types and strings of a BTF being made; from and to bytes
 //! add.rs     new types
+//! copy.rs    types of another BTF
 //! patch.rs   changes in place
 //! ```
 
 mod add;
+mod copy;
 mod patch;
 mod store;
 
