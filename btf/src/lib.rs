@@ -7,6 +7,8 @@
 //! ext.rs       .BTF.ext: functions, lines and CO-RE relocations by instruction
 //! builder/     making and changing BTF
 //! dedup/       equal types made one
+//! permute.rs   the same types in another order
+//! distill.rs   what a split BTF needs of its base; relocate.rs from one base to another
 //! core/        CO-RE: what a relocation means on a given kernel
 //! value.rs     bytes of a type as a tree of values
 //! strings.rs   a string section in the making
@@ -23,6 +25,7 @@ mod builder;
 pub mod core;
 mod data;
 mod dedup;
+mod distill;
 mod entries;
 mod error;
 pub mod ext;
@@ -31,8 +34,10 @@ mod index;
 mod kind;
 mod name;
 mod parse;
+mod permute;
 mod query;
 pub mod raw;
+mod relocate;
 mod shape;
 mod strings;
 mod table;
@@ -43,6 +48,7 @@ pub use btf::Btf;
 pub use builder::{BtfBuilder, NewEnumerator, NewMember, NewParam, RawRecord};
 pub use data::{BtfData, Data};
 pub use dedup::Dedup;
+pub use distill::Distilled;
 pub use entries::{
     Enumerator, EnumeratorIter, Enumerators, Member, Members, Param, Params, Record, RecordIter,
     Records, SecInfo, SecInfos,

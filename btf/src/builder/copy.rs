@@ -66,10 +66,25 @@ pub(crate) struct Copy<'a> {
 impl<'a> Copy<'a> {
     /// Copies own types of `source`; the strings of its base stay where they are.
     pub(crate) fn new(source: &'a Btf) -> Self {
+        Self::with_strings_from(source, source.start_str())
+    }
+
+    /// Copies any types of `source`, and all strings that they use.
+    pub(crate) fn with_base(source: &'a Btf) -> Self {
+        Self::with_strings_from(source, 0)
+    }
+
+    fn with_strings_from(source: &'a Btf, start: u32) -> Self {
         Self {
             source,
-            names: Renamed::new(source, source.start_str()),
+            names: Renamed::new(source, start),
         }
+    }
+
+    /// Where a string of the source is in `to`.
+    pub(crate) fn str(&mut self, to: &mut BtfBuilder, offset: u32) -> Result<u32> {
+        let Self { source, names } = self;
+        names.get(source, offset, |text| to.strings.add(text))
     }
 
     /// Appends one type, with the types that it refers to replaced by what `ids` says.

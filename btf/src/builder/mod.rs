@@ -16,5 +16,7 @@ pub use add::{NewEnumerator, NewMember, NewParam};
 pub use patch::RawRecord;
 pub use store::BtfBuilder;
 
+pub(crate) use copy::Copy;
+
 #[cfg(test)]
 mod tests;

@@ -72,10 +72,27 @@ impl BtfBuilder {
             words: btf.words().iter().map(|word| raw::value(*word)).collect(),
             starts: btf.starts.clone(),
             strings: Strings::of(btf),
-            layout: btf.layout().as_flattened().to_vec(),
-            base: btf.base().cloned(),
-            pointer_size: btf.pointer_size.get().copied(),
+            ..Self::like(btf)
         })
+    }
+
+    /// An empty BTF with the base, the layout table and the pointer size of another.
+    pub(crate) fn like(btf: &Btf) -> Self {
+        Self {
+            layout: btf.layout().as_flattened().to_vec(),
+            pointer_size: btf.pointer_size.get().copied(),
+            ..Self::continuing(btf.base().cloned())
+        }
+    }
+
+    /// These records and strings instead of those that it has.
+    pub(crate) fn with_content(self, words: Vec<u32>, starts: Vec<u32>, strings: Strings) -> Self {
+        Self {
+            words,
+            starts,
+            strings,
+            ..self
+        }
     }
 
     /// The first id that is free: the number of types, void and those of the base included.

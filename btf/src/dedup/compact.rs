@@ -1,12 +1,10 @@
 //! The types that stay, numbered anew.
 
-use std::sync::Arc;
-
 use crate::btf::Btf;
+use crate::builder::BtfBuilder;
 use crate::error::{Error, Result};
 use crate::ext::BtfExt;
 use crate::id::TypeId;
-use crate::raw::Header;
 use crate::shape::Field;
 
 use super::Dedup;
@@ -53,8 +51,9 @@ impl Compact {
     pub(super) fn finish(self, btf: &Btf) -> Result<Dedup> {
         let Self { state, ids } = self;
         let new = |id: u32| ids.get(id as usize).copied().unwrap_or_default();
-        let mut words = Vec::new();
+        let (mut words, mut starts) = (Vec::new(), Vec::new());
         for id in state.own().filter(|id| state.stays(*id)) {
+            starts.push(words.len() as u32);
             let record = state.graph.get(id);
             let mut types = record.types.iter();
             let fields = record.info().shape().fields(record.info().vlen());
@@ -63,22 +62,10 @@ impl Compact {
                 _ => *word,
             }));
         }
-        let bytes = Header::assemble(
-            bytemuck::cast_slice(&words),
-            btf.layout().as_flattened(),
-            state.graph.strings.bytes(),
-        )?;
-        let dedup = match btf.base() {
-            Some(base) => Btf::parse_split(bytes, Arc::clone(base))?,
-            None => Btf::parse(bytes)?,
-        };
-        let dedup = match btf.pointer_size.get() {
-            Some(size) => dedup.with_pointer_size(*size)?,
-            None => dedup,
-        };
-        Ok(Dedup {
-            btf: dedup,
-            ids: state.own().map(|id| TypeId(new(id))).collect(),
-        })
+        let ids = state.own().map(|id| TypeId(new(id))).collect();
+        let strings = state.graph.strings;
+        let builder = BtfBuilder::like(btf).with_content(words, starts, strings);
+        let btf = builder.finish()?;
+        Ok(Dedup { btf, ids })
     }
 }
