@@ -237,6 +237,20 @@ pub enum Error {
         /// 32-bit words of the new one.
         new: usize,
     },
+    /// A file has no BTF.
+    #[error("no BTF: {what}")]
+    NoBtf {
+        /// What was found instead.
+        what: &'static str,
+    },
+    /// The file that holds the BTF cannot be read.
+    #[error("cannot read the file as {what}")]
+    Container {
+        /// ELF, or how the file is compressed.
+        what: &'static str,
+        /// Why.
+        source: BoxedError,
+    },
     /// The BTF can be read but not rewritten.
     #[error("unsupported: {what}")]
     Unsupported {

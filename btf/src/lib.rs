@@ -12,6 +12,7 @@
 //! core/        CO-RE: what a relocation means on a given kernel
 //! value.rs     bytes of a type as a tree of values
 //! strings.rs   a string section in the making
+//! source/      where a file has its BTF (features `elf`, `compressed`)
 //! raw.rs       header and byte order; kind.rs, shape.rs the kinds and their records
 //! data.rs      where the bytes live; name.rs flavours and hashes of names; error.rs
 //! ```
@@ -39,6 +40,8 @@ mod query;
 pub mod raw;
 mod relocate;
 mod shape;
+#[cfg(feature = "elf")]
+pub mod source;
 mod strings;
 mod table;
 mod types;
