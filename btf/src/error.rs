@@ -119,6 +119,16 @@ pub enum Error {
         /// The type referred to.
         found: TypeId,
     },
+    /// A type says something that makes no sense.
+    #[error(".BTF: type {id} at offset {offset} {problem}")]
+    Invalid {
+        /// The type.
+        id: TypeId,
+        /// Where its record starts.
+        offset: u64,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// There are more types or bytes than 31 bits can number.
     #[error(".BTF: too many {what}")]
     TooLarge {

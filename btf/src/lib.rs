@@ -7,6 +7,8 @@
 //! ext.rs       .BTF.ext: functions, lines and CO-RE relocations by instruction
 //! builder/     making and changing BTF
 //! dedup/       equal types made one
+//! check.rs     whether BTF makes sense
+//! lenient.rs   what is sound of damaged BTF
 //! permute.rs   the same types in another order
 //! distill.rs   what a split BTF needs of its base; relocate.rs from one base to another
 //! core/        CO-RE: what a relocation means on a given kernel
@@ -23,6 +25,7 @@
 
 mod btf;
 mod builder;
+mod check;
 pub mod core;
 mod data;
 mod dedup;
@@ -33,6 +36,7 @@ pub mod ext;
 mod id;
 mod index;
 mod kind;
+mod lenient;
 mod name;
 mod parse;
 mod permute;
@@ -59,6 +63,7 @@ pub use entries::{
 pub use error::{BoxedError, Error, Result};
 pub use id::TypeId;
 pub use kind::Kind;
+pub use lenient::Lenient;
 pub use name::essential_name;
 pub use raw::Endian;
 pub use types::{Composite, IntEncoding, Linkage, Type, TypeKind};
