@@ -12,6 +12,7 @@
 //! permute.rs   the same types in another order
 //! distill.rs   what a split BTF needs of its base; relocate.rs from one base to another
 //! core/        CO-RE: what a relocation means on a given kernel
+//! minimal.rs   the smallest BTF that relocates given objects
 //! value.rs     bytes of a type as a tree of values
 //! strings.rs   a string section in the making
 //! source/      where a file has its BTF (features `elf`, `compressed`)
@@ -37,6 +38,7 @@ mod id;
 mod index;
 mod kind;
 mod lenient;
+mod minimal;
 mod name;
 mod parse;
 mod permute;
@@ -64,6 +66,7 @@ pub use error::{BoxedError, Error, Result};
 pub use id::TypeId;
 pub use kind::Kind;
 pub use lenient::Lenient;
+pub use minimal::MinimalBtf;
 pub use name::essential_name;
 pub use raw::Endian;
 pub use types::{Composite, IntEncoding, Linkage, Type, TypeKind};
