@@ -3,6 +3,7 @@
 //! ```text
 //! compare.rs  cargo run --release -- compare DIR: program by program against libbpf
 //! speed.rs    cargo run --release -- speed: instructions and time to load an object
+//! btf.rs      cargo run --release -- btf: instructions and time to read, search and merge BTF
 //! size.rs     cargo run --release -- size: bytes of a minimal program
 //! libbpf.rs   what libbpf makes of an object
 //! ours.rs     what purebpf makes of it
@@ -10,6 +11,7 @@
 //! report.rs   both sides' results, and how they differ
 //! ```
 
+mod btf;
 mod compare;
 mod libbpf;
 mod ours;
@@ -51,6 +53,25 @@ enum Command {
     },
     /// Bytes of a minimal program with every loader, dynamic and static
     Size,
+    /// Instructions and time to read, search and merge BTF (needs valgrind)
+    Btf {
+        /// A folder of objects whose BTF is merged
+        folder: Option<PathBuf>,
+        /// How many times each is done for the time, of which the median counts
+        #[arg(long, default_value_t = 20)]
+        runs: usize,
+    },
+    /// Do one thing with BTF once, for a profiler to count
+    BtfJob {
+        /// Who does it
+        #[arg(value_enum)]
+        by: btf::By,
+        /// What is done
+        #[arg(value_enum)]
+        job: btf::Job,
+        /// A folder of objects
+        folder: Option<PathBuf>,
+    },
     /// Load one object once, for a profiler to count
     Load {
         /// Who loads it
@@ -88,6 +109,8 @@ fn main() -> anyhow::Result<()> {
             Ok(())
         }
         Command::Speed { runs } => speed::run(runs),
+        Command::Btf { folder, runs } => btf::run(folder.as_deref(), runs),
+        Command::BtfJob { by, job, folder } => btf::one(by, job, folder.as_deref()),
         Command::Size => size::run(),
         Command::Load { who, file } => match who {
             Who::Nobody => Ok(()),

@@ -47,7 +47,7 @@ pub fn run(runs: usize) -> anyhow::Result<()> {
 fn measure(object: &Path, runs: usize) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
     for who in Who::value_variants() {
-        let instructions = instructions(*who, object)?;
+        let instructions = instructions(|command| load(command, *who, object))?;
         rows.push(Row {
             who: *who,
             instructions,
@@ -58,7 +58,9 @@ fn measure(object: &Path, runs: usize) -> anyhow::Result<Vec<Row>> {
     for _ in 0..runs {
         for row in &mut rows {
             let start = Instant::now();
-            let status = load(Command::new(itself()?), row.who, object).status()?;
+            let mut command = Command::new(itself()?);
+            load(&mut command, row.who, object);
+            let status = command.status()?;
             row.times.push(start.elapsed());
             ensure!(
                 status.success(),
@@ -74,8 +76,8 @@ fn itself() -> anyhow::Result<PathBuf> {
     std::env::current_exe().context("the path of this program")
 }
 
-/// The command that loads an object, at the end of another one.
-fn load(mut command: Command, who: Who, object: &Path) -> Command {
+/// The arguments of this program that make it load an object.
+fn load(command: &mut Command, who: Who, object: &Path) {
     let name = who
         .to_possible_value()
         .map(|value| value.get_name().to_owned());
@@ -84,30 +86,25 @@ fn load(mut command: Command, who: Who, object: &Path) -> Command {
         .args(name)
         .arg(object)
         .stdout(Stdio::null());
-    command
 }
 
-/// Instructions in user space from the first of the process to the last, as valgrind counts them.
-fn instructions(who: Who, object: &Path) -> anyhow::Result<u64> {
+/// Instructions in user space of this program with these arguments, from the first of the process
+/// to the last, as valgrind counts them.
+pub fn instructions(arguments: impl FnOnce(&mut Command)) -> anyhow::Result<u64> {
     let mut command = Command::new("valgrind");
     command
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
         .arg(itself()?);
-    let output = load(command, who, object)
-        .output()
-        .context("starting valgrind")?;
+    arguments(&mut command);
+    let output = command.output().context("starting valgrind")?;
     let text = String::from_utf8_lossy(&output.stderr);
-    ensure!(
-        output.status.success(),
-        "loading {} under valgrind: {text}",
-        object.display()
-    );
+    ensure!(output.status.success(), "{command:?}: {text}");
     let count = text.lines().find_map(|line| line.split_once("Collected :"));
     let (_, count) = count.context("valgrind prints no count")?;
     count.trim().parse().context("the count of valgrind")
 }
 
-fn median(times: &[Duration]) -> Duration {
+pub fn median(times: &[Duration]) -> Duration {
     let mut sorted = times.to_vec();
     sorted.sort();
     let middle = sorted.len() / 2;
