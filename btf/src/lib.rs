@@ -7,6 +7,7 @@
 //! ext.rs       .BTF.ext: functions, lines and CO-RE relocations by instruction
 //! builder/     making and changing BTF
 //! core/        CO-RE: what a relocation means on a given kernel
+//! dump/        types as C
 //! value.rs     bytes of a type as a tree of values
 //! raw.rs       header and byte order; kind.rs, shape.rs the kinds and their records
 //! data.rs      where the bytes live; name.rs flavours and hashes of names; error.rs
@@ -20,6 +21,7 @@ mod btf;
 mod builder;
 pub mod core;
 mod data;
+pub mod dump;
 mod entries;
 mod error;
 pub mod ext;
