@@ -7,13 +7,15 @@
 //! ext.rs       .BTF.ext: functions, lines and CO-RE relocations by instruction
 //! builder/     making and changing BTF
 //! core/        CO-RE: what a relocation means on a given kernel
-//! dump/        types as C
-//! value.rs     bytes of a type as a tree of values
+//! dump/        types as C, bytes of a type as text in the manner of C
+//! value.rs     bytes of a type as a tree of values, and that as JSON
 //! raw.rs       header and byte order; kind.rs, shape.rs the kinds and their records
 //! data.rs      where the bytes live; name.rs flavours and hashes of names; error.rs
 //! ```
 //!
 //! Data in, data out: nothing here opens a file or asks the kernel.
+//!
+//! Feature `serde`: [`value::Value`] implements `serde::Serialize`.
 
 #![forbid(unsafe_code)]
 

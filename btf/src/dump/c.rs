@@ -261,6 +261,15 @@ impl<'a> CDump<'a> {
         self.declaration(id, options.name, options.indent, style, out)
     }
 
+    /// Appends the name of a type as it stands in a cast, without what is in its braces.
+    pub(super) fn cast(&mut self, id: TypeId, out: &mut String) -> Result<()> {
+        let style = Style {
+            strip_mods: true,
+            skip_bodies: true,
+        };
+        self.declaration(id, "", 0, style, out)
+    }
+
     fn declaration(
         &mut self,
         id: TypeId,

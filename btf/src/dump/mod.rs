@@ -10,6 +10,9 @@
 //! names.rs    names that occur more than once
 //! header.rs   a whole header, as `bpftool btf dump format c` prints
 //! sort.rs     the order of types in a header, whatever their order in the BTF
+//! value.rs    bytes of a type as text in the manner of a C initialiser; its options
+//! scalar.rs   numbers, pointers, enumerators in that text
+//! zero.rs     whether a value is worth printing
 //! ```
 //!
 //! A BTF comes in, text comes out; anybody may call it, with any BTF: nesting, steps and length of
@@ -23,10 +26,16 @@ mod header;
 mod layout;
 mod names;
 mod order;
+mod scalar;
 mod sort;
+mod value;
+mod zero;
 
 pub use c::{CDump, DeclOptions};
 pub use header::Header;
+pub use value::ValueText;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod value_tests;
