@@ -38,7 +38,8 @@ const STEPS: usize = 1 << 24;
 /// - only arrays of `char` are text, not those of other types of one byte, and nothing behind their
 ///   NUL is printed;
 /// - strings inside structs are followed by a comma and a new line;
-/// - enumerators are found wherever the value lies, with the sign of a bit-field extended;
+/// - enumerators are found wherever the value lies, with the sign of a bit-field extended, and a
+///   negative number that is none is followed by a comma;
 /// - a null pointer is `0x0`; floating point numbers other than of 4 and 8 bytes are hexadecimal;
 /// - a member that cannot be read whole does not end the text of those around it;
 /// - the second line of a variable is not indented twice.
@@ -375,6 +376,8 @@ impl<'a> Printer<'_, 'a> {
         let count = self.count(nelems, size, place.start);
         let elem_ty = self.btf.ty(self.btf.skip_mods_and_typedefs(elem)?)?;
         let is_text = is_char(self.btf, &elem_ty);
+        let is_signed =
+            matches!(elem_ty.kind, TypeKind::Int { encoding, .. } if encoding.is_signed());
         if is_text && self.style.strings && self.string(place.start, count) {
             self.close(nesting);
             return Ok(Shown::Whole);
@@ -399,7 +402,7 @@ impl<'a> Printer<'_, 'a> {
                     shown = self.cut(inside);
                     break;
                 }
-                self.char(byte, inside);
+                self.char(byte, is_signed, inside);
                 if byte == 0 {
                     break;
                 }
@@ -424,7 +427,7 @@ impl<'a> Printer<'_, 'a> {
         }
     }
 
-    fn char(&mut self, byte: u8, nesting: Nesting) {
+    fn char(&mut self, byte: u8, is_signed: bool, nesting: Nesting) {
         self.indent(nesting);
         match byte {
             0 => self.out.push_str("'\\0'"),
@@ -433,7 +436,8 @@ impl<'a> Printer<'_, 'a> {
                 self.out.push(byte.into());
                 self.out.push('\'');
             }
-            other => self.out.push_str(&other.cast_signed().to_string()),
+            other if is_signed => self.out.push_str(&other.cast_signed().to_string()),
+            other => self.out.push_str(&other.to_string()),
         }
         self.close(nesting);
     }
@@ -494,11 +498,21 @@ impl<'a> Printer<'_, 'a> {
             after_name: true,
             ..nesting
         };
+        let whole = self.bytes;
         for secinfo in secinfos {
             let place = Place {
                 start: secinfo.offset as usize,
                 ..Place::of(secinfo.ty)
             };
+            // A flexible array takes what its own variable has behind the type; before an object is
+            // loaded the sizes of variables are not known.
+            let after = |size: u32| place.start.saturating_add(size as usize);
+            self.end = after(self.btf.resolve_size(secinfo.ty)?.max(1));
+            self.bytes = match secinfo.size {
+                0 => whole.get(..self.end),
+                size => whole.get(..after(size)),
+            }
+            .unwrap_or(whole);
             self.value("", place, inside)?;
             self.out.push(';');
         }

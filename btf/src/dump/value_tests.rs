@@ -348,6 +348,36 @@ fn sections_list_their_variables() {
 }
 
 #[test]
+fn flexible_array_of_a_variable_ends_with_the_variable() {
+    let (mut btf, int, _) = builder();
+    let rest = btf.add_array(int, int, 0).unwrap();
+    let id = btf
+        .add_struct("s", 4, &[at("n", int, 0), at("rest", rest, 4)])
+        .unwrap();
+    let var = btf.add_var("v", Linkage::GLOBAL, id).unwrap();
+    let info = |offset, size| SecInfo {
+        ty: var,
+        offset,
+        size,
+    };
+    let linked = btf
+        .add_datasec(".data", 12, &[info(0, 8), info(8, 4)])
+        .unwrap();
+    let unlinked = btf.add_datasec(".data", 0, &[info(0, 0)]).unwrap();
+    let btf = btf.finish().unwrap();
+    let bytes: Vec<u8> = [1i32, 2, 3]
+        .into_iter()
+        .flat_map(i32::to_le_bytes)
+        .collect();
+    let printed = |id| compact(&btf).skip_names(true).to_text(id, &bytes).unwrap();
+    assert_eq!(
+        printed(linked),
+        "SEC(\".data\") struct s v = {1,[2,],};struct s v = {3,};"
+    );
+    assert_eq!(printed(unlinked), "SEC(\".data\") struct s v = {1,};");
+}
+
+#[test]
 fn text_stays_within_a_multiple_of_the_bytes() {
     let (mut btf, int, char_) = builder();
     let mut twice = int;
