@@ -1,6 +1,6 @@
 //! How much work it is to read, search and merge BTF, each time in a process of its own.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::ptr;
@@ -245,21 +245,20 @@ pub fn run(folder: Option<&Path>, runs: usize) -> anyhow::Result<()> {
             continue;
         }
         let folder = folder.filter(|_| *job == Job::Merge);
-        let idle = instructions(|command| arguments(command, By::Nobody, *job, folder))?;
+        let idle = instructions(&arguments(By::Nobody, *job, folder))?;
         let idle_allocations = allocations(By::Nobody, *job, folder)?;
         let mut libbpfs = (1, Duration::from_nanos(1));
         for by in [By::Libbpf, By::Aya, By::Purebpf] {
             if by == By::Aya && *job != Job::Parse {
                 continue;
             }
-            let counted = instructions(|command| arguments(command, by, *job, folder))?;
+            let counted = instructions(&arguments(by, *job, folder))?;
             let counted = counted.saturating_sub(idle);
             let allocations = allocations(by, *job, folder)?.saturating_sub(idle_allocations);
             let (mut times, mut types) = (Vec::new(), 0);
             for _ in 0..runs {
                 let mut command = Command::new(std::env::current_exe()?);
-                arguments(&mut command, by, *job, folder);
-                let output = command.output()?;
+                let output = command.args(arguments(by, *job, folder)).output()?;
                 let text = String::from_utf8(output.stdout)?;
                 let mut numbers = text.split_whitespace().map(str::parse::<u64>);
                 let mut number = || {
@@ -294,12 +293,14 @@ pub fn run(folder: Option<&Path>, runs: usize) -> anyhow::Result<()> {
 }
 
 /// The arguments of this program that make it do one job.
-fn arguments(command: &mut Command, by: By, job: Job, folder: Option<&Path>) {
-    command.arg("btf-job");
-    for value in [by.to_possible_value(), job.to_possible_value()] {
-        command.args(value.map(|value| value.get_name().to_owned()));
-    }
-    command.args(folder);
+fn arguments(by: By, job: Job, folder: Option<&Path>) -> Vec<OsString> {
+    let names = [by.to_possible_value(), job.to_possible_value()];
+    let names = names.into_iter().flatten();
+    ["btf-job".into()]
+        .into_iter()
+        .chain(names.map(|value| value.get_name().into()))
+        .chain(folder.map(Into::into))
+        .collect()
 }
 
 /// Calls of the allocator, as valgrind counts them.
@@ -307,7 +308,7 @@ fn allocations(by: By, job: Job, folder: Option<&Path>) -> anyhow::Result<u64> {
     let mut command = Command::new("valgrind");
     command.args(["--leak-check=no", "--undef-value-errors=no"]);
     command.arg(std::env::current_exe()?);
-    arguments(&mut command, by, job, folder);
+    command.args(arguments(by, job, folder));
     let output = command.output().context("starting valgrind")?;
     let text = String::from_utf8_lossy(&output.stderr);
     let count = text.lines().find_map(|line| {

@@ -168,12 +168,26 @@ pub enum Error {
         limit: u32,
     },
     /// A walk over nested types took more steps than any real type needs.
-    #[error("type {id}: comparing or measuring it takes more than {limit} steps")]
+    #[error("type {id}: comparing, measuring or printing it takes more than {limit} steps")]
     TooComplex {
         /// Where the walk started.
         id: TypeId,
         /// Steps allowed.
         limit: u32,
+    },
+    /// A type that contains itself, and not through a pointer.
+    #[error("type {id} contains itself")]
+    Cycle {
+        /// The type.
+        id: TypeId,
+    },
+    /// The text of types would be longer than what was allowed.
+    #[error("type {id}: the text is longer than {limit} bytes")]
+    TextTooLong {
+        /// The type at which it became too long.
+        id: TypeId,
+        /// Bytes allowed.
+        limit: usize,
     },
     /// A type without a size was asked for its size.
     #[error("type {id} is a {kind}, which has no size")]

@@ -4,7 +4,7 @@
 //! btf.rs       a whole BTF: types by id, strings by offset; parse.rs reads and checks it
 //! types.rs     a type as one reads it; id.rs its number; entries.rs its members, parameters, values
 //! query.rs     sizes, alignment, what is behind typedefs; index.rs types by name, table.rs
-//! ext.rs       .BTF.ext: functions, lines and CO-RE relocations by instruction
+//! ext/         .BTF.ext: functions, lines and CO-RE relocations by instruction
 //! builder/     making and changing BTF
 //! dedup/       equal types made one
 //! check.rs     whether BTF makes sense
@@ -13,14 +13,18 @@
 //! distill.rs   what a split BTF needs of its base; relocate.rs from one base to another
 //! core/        CO-RE: what a relocation means on a given kernel
 //! minimal.rs   the smallest BTF that relocates given objects
-//! value.rs     bytes of a type as a tree of values
-//! strings.rs   a string section in the making
+//! value.rs     bytes of a type as a tree of values, and that as JSON
+//! dump/        types as C, bytes of a type as text in the manner of C
 //! source/      where a file has its BTF (features `elf`, `compressed`)
+//! strings.rs   a string section in the making
 //! raw.rs       header and byte order; kind.rs, shape.rs the kinds and their records
 //! data.rs      where the bytes live; name.rs flavours and hashes of names; error.rs
 //! ```
 //!
 //! Data in, data out: nothing here opens a file or asks the kernel.
+//!
+//! Features: `elf` and `compressed` for `source`, `serde` for [`value::Value`] as anything that
+//! serde writes.
 
 #![forbid(unsafe_code)]
 
@@ -31,6 +35,7 @@ pub mod core;
 mod data;
 mod dedup;
 mod distill;
+pub mod dump;
 mod entries;
 mod error;
 pub mod ext;
