@@ -34,6 +34,7 @@ fn inputs(file: &[u8]) -> Option<Vec<(&'static str, Vec<u8>)>> {
         ("btf_parse", btf.to_vec()),
         ("btf_split", join(btf, &split)),
         ("btf_split", join(btf, btf)),
+        ("btf_c", join(btf, &split)),
         ("btf_ext", ext.to_vec()),
         ("core_relo", join(&relocations.collect::<Vec<u8>>(), btf)),
         ("btf_value", join(btf, &value)),
