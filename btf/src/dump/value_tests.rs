@@ -231,9 +231,9 @@ fn bitfields_are_hexadecimal_and_only_their_bits_count() {
 fn enums_are_named_or_numbers_or_flags() {
     let (mut btf, ..) = builder();
     let flags = [
+        value("AB", 3),
         value("A", 1),
         value("B", 2),
-        value("AB", 3),
         value("TOP", 1 << 31),
     ];
     let flags = btf.add_enum("flags", 4, &flags).unwrap();
@@ -254,6 +254,7 @@ fn enums_are_named_or_numbers_or_flags() {
         (3, "AB", "AB"),
         (0x8000_0000, "TOP", "TOP"),
         (0x8000_0002, "2147483650", "B|TOP"),
+        (0x8000_0001, "2147483649", "A|TOP"),
         (0x10, "16", "16"),
         (0x12, "18", "18"),
         (0, "0", "0"),
