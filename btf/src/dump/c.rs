@@ -338,7 +338,7 @@ impl<'a> CDump<'a> {
         let left = u32::try_from(steps)
             .ok()
             .and_then(|steps| limits.steps_left.checked_sub(steps));
-        limits.steps_left = left.ok_or(Error::TooComplex {
+        limits.steps_left = left.ok_or_else(|| Error::TooComplex {
             id,
             limit: limits.steps,
         })?;
