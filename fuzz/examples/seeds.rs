@@ -40,6 +40,7 @@ fn inputs(file: &[u8]) -> Option<Vec<(&'static str, Vec<u8>)>> {
         ("btf_lenient", btf.to_vec()),
         ("btf_file", file.to_vec()),
         ("btf_file", [b"code", btf].concat()),
+        ("btf_c", join(btf, &split)),
         ("btf_ext", ext.to_vec()),
         ("core_relo", join(&relocations.collect::<Vec<u8>>(), btf)),
         ("btf_value", join(btf, &value)),

@@ -7,7 +7,7 @@ use crate::id::TypeId;
 use crate::query::MAX_DEPTH;
 use crate::raw::Endian;
 use crate::types::{Composite, Linkage, Type, TypeKind};
-use crate::value::is_char;
+use crate::value::{is_at_end, is_char};
 
 use super::c::CDump;
 
@@ -422,7 +422,7 @@ impl<'a> Printer<'_, 'a> {
         let left = self.bytes.len().saturating_sub(start);
         match (nelems, left.checked_div(size)) {
             (_, None) => 0,
-            (0, Some(rest)) if start >= self.end => rest,
+            (0, Some(rest)) if self.bytes.len() > self.end && is_at_end(start, self.end) => rest,
             (nelems, _) => nelems as usize,
         }
     }
@@ -507,7 +507,7 @@ impl<'a> Printer<'_, 'a> {
             // A flexible array takes what its own variable has behind the type; before an object is
             // loaded the sizes of variables are not known.
             let after = |size: u32| place.start.saturating_add(size as usize);
-            self.end = after(self.btf.resolve_size(secinfo.ty)?.max(1));
+            self.end = after(self.btf.resolve_size(secinfo.ty)?);
             self.bytes = match secinfo.size {
                 0 => whole.get(..self.end),
                 size => whole.get(..after(size)),
