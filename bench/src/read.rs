@@ -145,7 +145,7 @@ fn our(btf: &Btf, id: TypeId) -> anyhow::Result<Seen> {
         kind: kind as u32,
         name: btf.name(id)?.to_owned(),
         size: btf.resolve_size(id).ok(),
-        align: btf.align_of(id).ok(),
+        align: btf.align_of(id).ok().filter(|align| *align > 0),
         members,
     })
 }
