@@ -59,7 +59,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     match arguments.format {
         Format::C => {
-            let mut header = Header::new(&btf).sorted(!arguments.unsorted).roots(&named);
+            let mut header = Header::new(&btf)
+                .expand_unnamed(true)
+                .sorted(!arguments.unsorted)
+                .roots(&named);
             if btf.base().is_some() {
                 header = header.own();
             }
