@@ -98,13 +98,10 @@ impl Btf {
             id,
             len: self.len(),
         })?;
-        let extra = raw
-            .rest
-            .get(..raw.info.shape().extra_words(raw.info.vlen()));
         Ok(Type {
             id,
             name_off: raw.name_off,
-            kind: TypeKind::read(raw.info, raw.third, extra.unwrap_or_default()),
+            kind: TypeKind::read(raw.info, raw.third, raw.extra()),
             kind_flag: raw.info.flag(),
         })
     }
@@ -255,6 +252,12 @@ impl<'a> RawType<'a> {
             third,
             rest,
         })
+    }
+
+    /// The words behind the first three.
+    pub(crate) fn extra(&self) -> &'a [Word] {
+        let count = self.info.shape().extra_words(self.info.vlen());
+        self.rest.get(..count).unwrap_or_default()
     }
 }
 

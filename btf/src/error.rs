@@ -207,6 +207,26 @@ pub enum Error {
         /// What is wrong with the value.
         problem: &'static str,
     },
+    /// New ids for types are not each of the old ids once.
+    #[error("the new ids of types are no permutation: {id} {problem}")]
+    Permutation {
+        /// The id that is wrong.
+        id: TypeId,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A type of the base cannot be taken out of it, or found in another one.
+    #[error("base BTF: {kind} `{name}` (type {id}) {problem}")]
+    Base {
+        /// The type, in the base that the BTF has.
+        id: TypeId,
+        /// Its kind.
+        kind: &'static str,
+        /// Its name; empty for an anonymous one.
+        name: Box<str>,
+        /// What is wrong.
+        problem: &'static str,
+    },
     /// A record would change its length, so it cannot be replaced in place.
     #[error("type {id} takes {found} words, its replacement {new}")]
     RecordLength {
@@ -216,6 +236,20 @@ pub enum Error {
         found: usize,
         /// 32-bit words of the new one.
         new: usize,
+    },
+    /// A file has no BTF.
+    #[error("no BTF: {what}")]
+    NoBtf {
+        /// What was found instead.
+        what: &'static str,
+    },
+    /// The file that holds the BTF cannot be read.
+    #[error("cannot read the file as {what}")]
+    Container {
+        /// ELF, or how the file is compressed.
+        what: &'static str,
+        /// Why.
+        source: BoxedError,
     },
     /// The BTF can be read but not rewritten.
     #[error("unsupported: {what}")]

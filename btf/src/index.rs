@@ -58,6 +58,15 @@ impl Btf {
         self.matching(bucket.iter().copied(), essential, name::is_flavour_of)
     }
 
+    /// All types of this name that a variable can have, those of the base first.
+    pub(crate) fn all_named(&self, name: &str) -> Vec<TypeId> {
+        let mut all = self
+            .base()
+            .map_or_else(Vec::new, |base| base.all_named(name));
+        all.extend(self.data_named(name));
+        all
+    }
+
     fn data_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = TypeId> + use<'a> {
         let bucket = self.data_table().bucket(name::essential(name.as_bytes()));
         self.matching(bucket.iter().copied(), name, name::is)

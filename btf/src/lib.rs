@@ -6,8 +6,14 @@
 //! query.rs     sizes, alignment, what is behind typedefs; index.rs types by name, table.rs
 //! ext.rs       .BTF.ext: functions, lines and CO-RE relocations by instruction
 //! builder/     making and changing BTF
+//! dedup/       equal types made one
+//! permute.rs   the same types in another order
+//! distill.rs   what a split BTF needs of its base; relocate.rs from one base to another
 //! core/        CO-RE: what a relocation means on a given kernel
 //! value.rs     bytes of a type as a tree of values
+//! strings.rs   a string section in the making
+//! dwarf/       BTF out of DWARF (feature `dwarf`)
+//! source/      where a file has its BTF (features `elf`, `compressed`)
 //! raw.rs       header and byte order; kind.rs, shape.rs the kinds and their records
 //! data.rs      where the bytes live; name.rs flavours and hashes of names; error.rs
 //! ```
@@ -20,6 +26,10 @@ mod btf;
 mod builder;
 pub mod core;
 mod data;
+mod dedup;
+mod distill;
+#[cfg(feature = "dwarf")]
+pub mod dwarf;
 mod entries;
 mod error;
 pub mod ext;
@@ -28,9 +38,14 @@ mod index;
 mod kind;
 mod name;
 mod parse;
+mod permute;
 mod query;
 pub mod raw;
+mod relocate;
 mod shape;
+#[cfg(feature = "elf")]
+pub mod source;
+mod strings;
 mod table;
 mod types;
 pub mod value;
@@ -38,6 +53,8 @@ pub mod value;
 pub use btf::Btf;
 pub use builder::{BtfBuilder, NewEnumerator, NewMember, NewParam, RawRecord};
 pub use data::{BtfData, Data};
+pub use dedup::Dedup;
+pub use distill::Distilled;
 pub use entries::{
     Enumerator, EnumeratorIter, Enumerators, Member, Members, Param, Params, Record, RecordIter,
     Records, SecInfo, SecInfos,

@@ -56,7 +56,12 @@ const LONG_NAMES: [&str; 11] = [
 ];
 
 impl Btf {
-    fn skip(&self, id: TypeId, step: impl Fn(&TypeKind<'_>) -> Option<TypeId>) -> Result<TypeId> {
+    /// The end of a chain of types.
+    pub(crate) fn skip(
+        &self,
+        id: TypeId,
+        step: impl Fn(&TypeKind<'_>) -> Option<TypeId>,
+    ) -> Result<TypeId> {
         let mut at = id;
         for _ in 0..MAX_CHAIN {
             match step(&self.ty(at)?.kind) {

@@ -1,7 +1,7 @@
 //! The shape of each kind's record as one table, for all that walks records word by word.
 
 use crate::kind::Kind;
-use crate::raw::MAX_VLEN;
+use crate::raw::{self, MAX_VLEN, Word};
 
 /// What one word of a record means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,20 +174,42 @@ impl Shape {
 
     /// The meaning of every word of a record, the first three included.
     pub(crate) fn fields(&self, vlen: u32) -> impl Iterator<Item = Field> + use<> {
-        let third = if self.third_mask == 0 {
-            Field::Plain
-        } else {
-            Field::Type
-        };
         let times = if self.entry.is_single() {
             1
         } else {
             vlen as usize
         };
         let entries = std::iter::repeat_n(self.entry.fields(), times).flatten();
+        self.base_fields().into_iter().chain(entries.copied())
+    }
+
+    const fn base_fields(&self) -> [Field; BASE_WORDS] {
+        let third = if self.third_mask == 0 {
+            Field::Plain
+        } else {
+            Field::Type
+        };
         [Field::Name, Field::Plain, third]
-            .into_iter()
-            .chain(entries.copied())
+    }
+
+    /// Tells the meaning of each word of a record.
+    #[inline]
+    pub(crate) fn visit<E>(
+        &self,
+        base: [u32; BASE_WORDS],
+        extra: &[Word],
+        mut visit: impl FnMut(Field, u32) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for (field, word) in self.base_fields().into_iter().zip(base) {
+            visit(field, word)?;
+        }
+        let fields = self.entry.fields();
+        for entry in extra.chunks_exact(fields.len().max(1)) {
+            for (field, word) in fields.iter().zip(entry) {
+                visit(*field, raw::value(*word))?;
+            }
+        }
+        Ok(())
     }
 }
 

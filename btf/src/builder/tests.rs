@@ -374,19 +374,24 @@ fn adding_btf_moves_ids_and_strings() {
 
 #[test]
 fn failed_addition_leaves_nothing_behind() {
-    // A member whose name is not UTF-8.
-    let (mut source, int) = with_int();
-    source.add_typedef("fine", int).unwrap();
-    source.add_typedef("b@d", int).unwrap();
-    let mut data = source.to_bytes(Endian::HOST).unwrap();
-    let at = data.iter().position(|byte| *byte == b'@').unwrap();
-    data[at] = 0xff;
-    let source = Btf::parse(data).unwrap();
+    // Each name starts one byte further into the same long string.
+    const LEN: u32 = 10_000;
+    let mut strings = [b"\0", vec![b'x'; LEN as usize].as_slice(), b"\0"].concat();
+    let fine_at = strings.len() as u32;
+    strings.extend(b"fine\0");
+    let types: Vec<u8> = std::iter::once(fine_at)
+        .chain(1..LEN)
+        .flat_map(|name| [name, (Kind::Fwd as u32) << 24, 0])
+        .flat_map(u32::to_ne_bytes)
+        .collect();
+    let source = Btf::parse(Header::assemble(&types, &[], &strings).unwrap()).unwrap();
     let (mut target, _) = with_int();
     let before = target.to_bytes(Endian::HOST).unwrap();
     assert!(matches!(
         target.add_btf(&source),
-        Err(Error::NotUtf8 { .. })
+        Err(Error::TooLarge {
+            what: "strings that overlap"
+        })
     ));
     assert_eq!(target.to_bytes(Endian::HOST).unwrap(), before);
     let fine = target.add_str("fine").unwrap();

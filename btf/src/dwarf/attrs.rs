@@ -25,7 +25,7 @@ pub(super) struct Attrs<'d> {
     pub(super) bit_offset: Option<i64>,
     pub(super) data_bit_offset: Option<u64>,
     pub(super) member_offset: Option<u64>,
-    pub(super) encoding: gimli::DwAte,
+    pub(super) encoding: Option<gimli::DwAte>,
     /// Elements of an array.
     pub(super) count: Option<u32>,
     pub(super) value: Option<i128>,
@@ -68,7 +68,7 @@ impl<'d> Attrs<'d> {
             c::DW_AT_data_member_location => self.member_offset = unit.member_offset(value),
             c::DW_AT_encoding => {
                 if let AttributeValue::Encoding(encoding) = value {
-                    self.encoding = *encoding;
+                    self.encoding = Some(*encoding);
                 }
             }
             // Both wrap as they do in pahole: an upper bound of -1 is no elements.

@@ -166,7 +166,10 @@ impl<'e, 'd> Emitter<'e, 'd> {
     }
 
     /// Attributes, those in chains included; a chain belongs to the component that it starts from.
-    pub(super) fn tags(&self, notes: &'e [Note<'d>]) -> impl Iterator<Item = (i32, Tag<'d>)> + use<'e, 'd> {
+    pub(super) fn tags(
+        &self,
+        notes: &'e [Note<'d>],
+    ) -> impl Iterator<Item = (i32, Tag<'d>)> + use<'e, 'd> {
         let graph = self.graph;
         notes.iter().flat_map(move |note| {
             let (first, chain) = match note.text {
@@ -179,7 +182,10 @@ impl<'e, 'd> Emitter<'e, 'd> {
             };
             let chain = std::iter::successors(Some(chain), step).take(MAX_CHAIN);
             let chained = chain.filter_map(move |offset| graph.annotation(offset)?.tag);
-            first.into_iter().chain(chained).map(|tag| (note.component, tag))
+            first
+                .into_iter()
+                .chain(chained)
+                .map(|tag| (note.component, tag))
         })
     }
 
@@ -311,9 +317,8 @@ impl<'e, 'd> Emitter<'e, 'd> {
 
     fn emit_composite(&mut self, node: &Node, kind: Kind) -> Result<TypeId> {
         let members = node.list.of(self.graph.members.items());
-        let is_bitfield = |member: &Member, offset: u64| {
-            member.bits != 0 || !offset.is_multiple_of(8)
-        };
+        let is_bitfield =
+            |member: &Member, offset: u64| member.bits != 0 || !offset.is_multiple_of(8);
         self.words.clear();
         let mut flag = false;
         let mut fits = members.len() <= MAX_VLEN as usize;

@@ -114,7 +114,11 @@ impl<'j> Job<'j, '_> {
             let mut parts = work();
             for worker in workers {
                 // A panic goes on in the thread that waits.
-                parts.extend(worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+                parts.extend(
+                    worker
+                        .join()
+                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                );
             }
             parts
         });
@@ -248,7 +252,14 @@ impl<'j> Job<'j, '_> {
             });
         }
         let types = dedup(builder, &mut all)?;
-        let btf = finish::finish(&types, all, self.image, self.settings, self.options, &mut report)?;
+        let btf = finish::finish(
+            &types,
+            all,
+            self.image,
+            self.settings,
+            self.options,
+            &mut report,
+        )?;
         Ok(Encoded {
             btf: btf.with_pointer_size(self.image.pointer_size)?,
             endian: Endian::from(self.image),
@@ -290,7 +301,8 @@ fn is_like_c(language: gimli::DwLang) -> bool {
             | c::DW_LANG_ObjC
             | c::DW_LANG_ObjC_plus_plus
             | c::DW_LANG_OpenCL
-            | c::DW_LANG_Assembly
+            // `DW_LANG_Assembly`.
+            | gimli::DwLang(0x31)
             | c::DW_LANG_Mips_Assembler
     )
 }

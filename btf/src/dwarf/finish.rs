@@ -1,5 +1,7 @@
 //! The BTF with its functions and variables.
 
+use std::convert::Infallible;
+
 use super::emit::{Settings, add_decl_tag};
 use super::image::Image;
 use super::options::{Dialect, Options};
@@ -7,12 +9,11 @@ use super::report::Report;
 use super::select;
 use super::subjects::{FunctionSubject, Subjects, VariableSubject};
 use crate::btf::Btf;
-use crate::builder::BtfBuilder;
+use crate::builder::{BtfBuilder, Copy};
 use crate::entries::SecInfo;
 use crate::error::Result;
 use crate::id::TypeId;
 use crate::shape::Field;
-use crate::raw;
 use crate::types::Linkage;
 
 /// Adds to the types those functions and variables that stay, and drops the prototypes of those
@@ -51,9 +52,18 @@ pub(super) fn finish(
     for (keep, is_candidate) in keep.iter_mut().zip(is_candidate) {
         *keep |= !is_candidate;
     }
-    let mut btf = BtfBuilder::from_btf(types)?;
-    let ids = btf.retain(&keep)?;
-    let new = |id: TypeId| slot(id).and_then(|slot| ids.get(slot)).copied().unwrap_or(id);
+    let mut btf = BtfBuilder::like(types);
+    let ids = new_ids(types, &keep);
+    let new = |id: TypeId| {
+        slot(id)
+            .and_then(|slot| ids.get(slot))
+            .copied()
+            .unwrap_or(id)
+    };
+    let mut copy = Copy::new(types);
+    for (id, _) in types.own_ids().zip(&keep).filter(|(_, keep)| **keep) {
+        copy.ty(&mut btf, id, |id| Ok(new(id)))?;
+    }
     for function in functions {
         let proto = new(function.proto);
         add_function(&mut btf, &FunctionSubject { proto, ..function }, settings)?;
@@ -67,22 +77,30 @@ pub(super) fn finish(
 /// Which own types others refer to.
 fn used(types: &Btf) -> Vec<bool> {
     let first = types.start_id().0;
-    let mut used = vec![false; types.own_ids().len()];
-    for id in types.own_ids() {
-        let Some(record) = types.raw(id) else {
-            continue;
-        };
-        let words = [record.name_off, record.info.0, record.third].into_iter();
-        let words = words.chain(record.rest.iter().map(|word| raw::value(*word)));
-        let fields = record.info.shape().fields(record.info.vlen());
-        for (field, word) in fields.zip(words) {
+    let mut used = vec![false; types.own_ids().count()];
+    for record in types.own_ids().filter_map(|id| types.raw(id)) {
+        let base = [record.name_off, record.info.0, record.third];
+        let visit = |field: Field, word: u32| {
             let number = word.checked_sub(first).filter(|_| field == Field::Type);
             if let Some(used) = number.and_then(|number| used.get_mut(number as usize)) {
                 *used = true;
             }
-        }
+            Ok::<(), Infallible>(())
+        };
+        let Ok(()) = record.info.shape().visit(base, record.extra(), visit);
     }
     used
+}
+
+/// The ids of own types once those are gone that are not kept.
+fn new_ids(types: &Btf, keep: &[bool]) -> Vec<TypeId> {
+    let mut next = types.start_id();
+    let count = |keep: &bool| {
+        let id = next;
+        next.0 = next.0.saturating_add((*keep).into());
+        id
+    };
+    keep.iter().map(count).collect()
 }
 
 fn add_function(
@@ -124,7 +142,10 @@ fn add_section(
             size: variable.size,
         });
         end = variable.offset.saturating_add(variable.size);
-        section = image.places.get(variable.section).map_or("", |place| text(place.name));
+        section = image
+            .places
+            .get(variable.section)
+            .map_or("", |place| text(place.name));
     }
     if section.is_empty() {
         return Ok(());

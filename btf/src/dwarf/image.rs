@@ -97,9 +97,7 @@ impl Layout {
                 let align = section.align().max(1);
                 address = next.checked_next_multiple_of(align).unwrap_or(next);
                 // Sections past the end of the address space are nowhere, and nothing is in them.
-                next = address
-                    .saturating_add(section.size())
-                    .saturating_add(1);
+                next = address.saturating_add(section.size()).saturating_add(1);
             }
             let index = section.index().0;
             if index >= layout.by_index.len() {
@@ -146,7 +144,7 @@ impl<'d> Image<'d> {
     /// compiler changed.
     pub(super) fn parse(data: &'d [u8], optimized: bool) -> Result<Self> {
         let file = File::parse(data).map_err(in_elf("the ELF file"))?;
-        let File::Elf64(_) | File::Elf32(_) = &file else {
+        let (File::Elf64(_) | File::Elf32(_)) = &file else {
             return Err(Error::Unsupported {
                 what: "debug information in a file that is not ELF",
             });
@@ -199,11 +197,7 @@ impl<'d> Image<'d> {
 }
 
 /// A debug section, unpacked and relocated; empty if the file has none.
-fn debug_section<'d>(
-    file: &File<'d>,
-    layout: &Layout,
-    id: SectionId,
-) -> Result<Cow<'d, [u8]>> {
+fn debug_section<'d>(file: &File<'d>, layout: &Layout, id: SectionId) -> Result<Cow<'d, [u8]>> {
     let Some(section) = file.section_by_name(id.name()) else {
         return Ok(Cow::Borrowed(&[]));
     };

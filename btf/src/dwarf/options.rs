@@ -138,6 +138,13 @@ impl Options {
         self
     }
 
+    /// Encodes functions that the compiler changed as well (`optimized_func` of pahole).
+    #[must_use]
+    pub fn optimized_functions(mut self, yes: bool) -> Self {
+        self.optimized_functions = yes;
+        self
+    }
+
     /// Follows these habits.
     #[must_use]
     pub fn dialect(mut self, dialect: Dialect) -> Self {

@@ -464,7 +464,9 @@ impl<'d> Reader<'_, '_, 'd> {
             Role::Component(number) => number,
             Role::Block | Role::Scope => {
                 let next = attrs.annotation;
-                self.graph.annotations.push(Annotation { offset, tag, next });
+                self.graph
+                    .annotations
+                    .push(Annotation { offset, tag, next });
                 return Role::Block;
             }
         };
@@ -480,8 +482,8 @@ fn component(number: usize) -> Role {
     Role::Component(i32::try_from(number).unwrap_or(i32::MAX))
 }
 
-fn base_type(encoding: gimli::DwAte) -> Shape {
-    match encoding {
+fn base_type(encoding: Option<gimli::DwAte>) -> Shape {
+    match encoding.unwrap_or(c::DW_ATE_unsigned) {
         c::DW_ATE_signed | c::DW_ATE_signed_char => Shape::Int(IntEncoding::SIGNED.0),
         c::DW_ATE_boolean => Shape::Int(IntEncoding::BOOL.0),
         c::DW_ATE_float => Shape::Float,

@@ -42,7 +42,10 @@ impl Walk<'_> {
             };
             use TypeKind as K;
             let named = || {
-                let names = (self.btf.str_at(first.name_off), self.btf.str_at(second.name_off));
+                let names = (
+                    self.btf.str_at(first.name_off),
+                    self.btf.str_at(second.name_off),
+                );
                 matches!(names, (Ok(first), Ok(second)) if first == second)
             };
             match (first.kind, second.kind) {

@@ -23,7 +23,8 @@ pub(super) fn functions<'d>(
         };
         let symbol = image.functions.get(first.name);
         if options.functions == Functions::Consistent {
-            let agrees = |other: &FunctionSubject<'_>| prototypes_agree(types, first.proto, other.proto);
+            let agrees =
+                |other: &FunctionSubject<'_>| prototypes_agree(types, first.proto, other.proto);
             let counter = if symbol.is_some_and(|symbol| symbol.is_ambiguous) {
                 Some(&mut report.ambiguous)
             } else if group.iter().any(|function| function.is_reordered) {

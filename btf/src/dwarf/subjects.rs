@@ -1,7 +1,7 @@
 //! Functions and variables of a graph, before it is known which of them stay.
 
 use super::emit::Emitter;
-use super::graph::{Function, Note, Offset, Param, Tag, Variable};
+use super::graph::{Function, Note, Param, Tag, Variable};
 use super::image::Image;
 use super::options::{Functions, Options, Variables};
 use crate::error::Result;
@@ -114,7 +114,10 @@ impl<'d> Emitter<'_, 'd> {
         }
         let graph = self.graph;
         let entries = Self::origins(*function, |f| graph.function(f.origin).copied());
-        let name = entries.clone().map(|f| f.name).find(|name| !name.is_empty());
+        let name = entries
+            .clone()
+            .map(|f| f.name)
+            .find(|name| !name.is_empty());
         let external = entries.clone().any(|f| f.external);
         let name = match name {
             Some(name) if image.functions.is_empty() => {
@@ -199,7 +202,10 @@ impl<'d> Emitter<'_, 'd> {
         }
         let graph = self.graph;
         let entries = Self::origins(*variable, |v| graph.variable(v.origin).copied());
-        let name = entries.clone().map(|v| v.name).find(|name| !name.is_empty());
+        let name = entries
+            .clone()
+            .map(|v| v.name)
+            .find(|name| !name.is_empty());
         let name = name.filter(|name| is_symbol(name))?;
         // A variable of a discarded section has address 0 as well as one that is really there.
         if offset == 0 && !image.has_variable(section, name) {
@@ -207,7 +213,10 @@ impl<'d> Emitter<'_, 'd> {
         }
         let ty = entries.clone().map(|v| v.ty).find(|ty| *ty != 0)?;
         let size = self.size_of(ty).filter(|size| *size != 0)?;
-        let notes = entries.clone().map(|v| v.notes).find(|notes| notes.len() != 0);
+        let notes = entries
+            .clone()
+            .map(|v| v.notes)
+            .find(|notes| notes.len() != 0);
         let notes = notes.unwrap_or_default().of(graph.notes.items());
         Some(VariableSubject {
             section,
@@ -224,7 +233,8 @@ impl<'d> Emitter<'_, 'd> {
         if !self.settings.decl_tags {
             return Vec::new();
         }
-        let of_decl = |(component, tag): (i32, Tag<'d>)| (!tag.of_type).then_some((component, tag.text));
+        let of_decl =
+            |(component, tag): (i32, Tag<'d>)| (!tag.of_type).then_some((component, tag.text));
         self.tags(notes).filter_map(of_decl).collect()
     }
 }

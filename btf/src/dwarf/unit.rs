@@ -4,8 +4,7 @@ use std::collections::HashMap;
 
 use gimli::{
     Abbreviations, AttributeValue, DebugAddrBase, DebugAddrIndex, DebugStrOffsetsBase,
-    DebugStrOffsetsIndex, DwAt, DwTag, DwarfFileType, Expression, Operation, UnitHeader,
-    constants as c,
+    DebugStrOffsetsIndex, DwAt, DwarfFileType, Expression, Operation, UnitHeader, constants as c,
 };
 
 use super::graph::Offset;
@@ -33,7 +32,6 @@ pub(super) struct Unit<'u, 'd> {
 /// What the first entry of a unit says of it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Root<'d> {
-    pub(super) tag: DwTag,
     pub(super) name: Text<'d>,
     /// 0 if it does not say.
     pub(super) language: gimli::DwLang,
@@ -64,12 +62,6 @@ impl<'u, 'd> Unit<'u, 'd> {
         }
     }
 
-    /// Where it ends.
-    pub(super) fn end(&self) -> Offset {
-        self.start
-            .saturating_add(self.header.length_including_self() as u64)
-    }
-
     /// Reads the first entry.
     pub(super) fn root(&mut self) -> gimli::Result<Root<'d>> {
         let mut entry = gimli::DebuggingInformationEntry::null();
@@ -85,7 +77,6 @@ impl<'u, 'd> Unit<'u, 'd> {
         }
         let is = |name: DwAt| entry.attr_value(name).is_some();
         Ok(Root {
-            tag: entry.tag(),
             name: entry
                 .attr_value(c::DW_AT_name)
                 .map_or(Text::None, |value| self.text(&value)),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ops::Range;
 
-use gimli::{Abbreviations, DebugAbbrev, Reader as _, UnitHeader, UnitType};
+use gimli::{Abbreviations, DebugAbbrev, Reader as _, Section as _, UnitHeader, UnitType};
 
 use super::graph::Offset;
 use super::image::{Dwarf, Slice};
@@ -47,7 +47,10 @@ impl<'d> Units<'d> {
         let behind = dwarf.debug_info.reader().len() as u64;
         let mut types = dwarf.type_units();
         units.add(behind, || types.next());
-        let tables = units.all.iter().map(|unit| unit.header.debug_abbrev_offset().0);
+        let tables = units
+            .all
+            .iter()
+            .map(|unit| unit.header.debug_abbrev_offset().0);
         let mut tables: Vec<_> = tables.collect();
         tables.sort_unstable();
         tables.dedup();

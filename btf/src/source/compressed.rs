@@ -1,0 +1,69 @@
+//! Compressed data, told by its first bytes.
+
+use std::io::Read;
+
+use crate::error::{Error, Result};
+
+/// More than any kernel has; behind it the data counts as damaged.
+const LIMIT: u64 = 1 << 30;
+
+/// One format: how its data starts, and how to read it.
+pub(super) struct Format {
+    name: &'static str,
+    pub(super) magic: &'static [u8],
+    reader: fn(&[u8]) -> std::io::Result<Box<dyn Read + '_>>,
+}
+
+pub(super) const FORMATS: &[Format] = &[
+    Format {
+        name: "gzip",
+        magic: b"\x1f\x8b\x08",
+        reader: |data| Ok(Box::new(flate2::bufread::GzDecoder::new(data))),
+    },
+    Format {
+        name: "xz",
+        magic: b"\xfd7zXZ\0",
+        reader: |data| Ok(Box::new(lzma_rust2::XzReader::new(data, false))),
+    },
+    Format {
+        name: "zstd",
+        magic: b"\x28\xb5\x2f\xfd",
+        reader: |data| {
+            let decoder = ruzstd::decoding::StreamingDecoder::new(data);
+            Ok(Box::new(decoder.map_err(std::io::Error::other)?))
+        },
+    },
+    Format {
+        name: "lz4",
+        magic: b"\x02\x21\x4c\x18",
+        reader: |data| Ok(Box::new(lz4_flex::frame::FrameDecoder::new(data))),
+    },
+];
+
+/// The content, if the data is of a known format.
+pub(super) fn unpack(data: &[u8]) -> Result<Option<Vec<u8>>> {
+    let format = FORMATS.iter().find(|format| data.starts_with(format.magic));
+    let Some(format) = format else {
+        return Ok(None);
+    };
+    let mut content = Vec::new();
+    let fault = |source| Error::Container {
+        what: format.name,
+        source: Box::new(source),
+    };
+    format.unpack(data, &mut content).map_err(fault)?;
+    Ok(Some(content))
+}
+
+impl Format {
+    /// Unpacks data that starts with the magic, as far as it can be read; what follows it is left
+    /// alone.
+    pub(super) fn unpack(&self, data: &[u8], content: &mut Vec<u8>) -> std::io::Result<()> {
+        let mut reader = (self.reader)(data)?.take(LIMIT);
+        reader.read_to_end(content)?;
+        if content.len() as u64 == LIMIT {
+            return Err(std::io::Error::other("the content has a gigabyte or more"));
+        }
+        Ok(())
+    }
+}
