@@ -12,6 +12,7 @@
 //! core/        CO-RE: what a relocation means on a given kernel
 //! value.rs     bytes of a type as a tree of values
 //! strings.rs   a string section in the making
+//! diff/        what differs between two BTFs
 //! dwarf/       BTF out of DWARF (feature `dwarf`)
 //! source/      where a file has its BTF (features `elf`, `compressed`)
 //! raw.rs       header and byte order; kind.rs, shape.rs the kinds and their records
@@ -27,6 +28,7 @@ mod builder;
 pub mod core;
 mod data;
 mod dedup;
+pub mod diff;
 mod distill;
 #[cfg(feature = "dwarf")]
 pub mod dwarf;
