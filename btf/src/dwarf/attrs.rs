@@ -32,6 +32,9 @@ pub(super) struct Attrs<'d> {
     /// A value that is a string.
     pub(super) text: Text<'d>,
     pub(super) address: Option<u64>,
+    pub(super) location: Option<Value<'d>>,
+    /// It is not called as its prototype says.
+    pub(super) is_changed: bool,
     pub(super) is_declaration: bool,
     pub(super) is_external: bool,
     pub(super) is_artificial: bool,
@@ -80,7 +83,12 @@ impl<'d> Attrs<'d> {
                 self.value = number(value);
                 self.text = unit.text(value);
             }
-            c::DW_AT_location | c::DW_AT_low_pc => self.address = unit.address(value),
+            c::DW_AT_low_pc => self.address = unit.address(value),
+            c::DW_AT_location => self.location = Some(*value),
+            c::DW_AT_calling_convention => {
+                let changed = AttributeValue::CallingConvention(c::DW_CC_nocall);
+                self.is_changed = *value == changed;
+            }
             c::DW_AT_declaration => self.is_declaration = is_set(value),
             c::DW_AT_external => self.is_external = is_set(value),
             c::DW_AT_artificial => self.is_artificial = is_set(value),

@@ -15,7 +15,7 @@ use crate::shape::Info;
 use crate::types::IntEncoding;
 
 /// Steps along a chain of references before it counts as a loop.
-const MAX_CHAIN: usize = 64;
+pub(super) const MAX_CHAIN: usize = 64;
 /// What pahole calls an integer that BTF cannot express. No type refers to those: they are steps
 /// of computations.
 const FAKE_INT: &str = "__SANITIZED_FAKE_INT__";

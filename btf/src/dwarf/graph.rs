@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::abi::Compiler;
+use super::location::Location;
 use crate::error::{Error, Result};
 
 /// Where an entry is: bytes from the start of `.debug_info`, with `.debug_types` behind its end.
@@ -105,6 +107,7 @@ pub(super) struct Param {
     /// The parameter that this one is an instance of.
     pub(super) origin: Offset,
     pub(super) name: u32,
+    pub(super) location: Location,
 }
 
 /// An attribute (`btf_decl_tag`, `btf_type_tag`) of something.
@@ -152,6 +155,7 @@ pub(super) struct Function<'d> {
     pub(super) declaration: bool,
     pub(super) external: bool,
     pub(super) variadic: bool,
+    pub(super) compiler: Compiler,
     pub(super) params: Span,
     pub(super) notes: Span,
 }

@@ -11,6 +11,7 @@ use object::{
     SectionFlags, SectionIndex, SymbolKind,
 };
 
+use super::abi::Abi;
 use super::relocate::relocate;
 use crate::error::{Error, Result};
 use crate::raw::Endian;
@@ -25,14 +26,20 @@ pub(super) type Dwarf<'d> = gimli::Dwarf<Slice<'d>>;
 const MOST_INFLATION: u64 = 64;
 /// Where the sections of a file that was not linked are put, so that address 0 is none of them.
 const FIRST_ADDRESS: u64 = 0x1000;
+/// What names of parts of functions end in.
+const PARTS: [&[u8]; 2] = [b".part", b".cold"];
+/// What names of functions end in that the compiler changed.
+const CHANGED: [&[u8]; 2] = [b".constprop", b".isra"];
 /// Where per-CPU variables are.
 const PER_CPU: &[u8] = b".data..percpu";
 /// The debug sections that are read.
-const SECTIONS: [SectionId; 7] = [
+const SECTIONS: [SectionId; 9] = [
     SectionId::DebugAbbrev,
     SectionId::DebugAddr,
     SectionId::DebugInfo,
     SectionId::DebugLineStr,
+    SectionId::DebugLoc,
+    SectionId::DebugLocLists,
     SectionId::DebugStr,
     SectionId::DebugStrOffsets,
     SectionId::DebugTypes,
@@ -47,6 +54,7 @@ pub(super) struct Image<'d> {
     pub(super) is_bpf: bool,
     /// Bytes of a pointer.
     pub(super) pointer_size: u32,
+    pub(super) abi: Abi,
     pub(super) functions: Symbols<'d>,
     pub(super) places: Vec<Section<'d>>,
     /// The variables at the start of each place.
@@ -66,6 +74,8 @@ pub(super) struct Section<'d> {
 #[derive(Debug, Default)]
 pub(super) struct Symbols<'d> {
     by_name: HashMap<&'d [u8], Symbol>,
+    /// Where functions are that the compiler changed.
+    changed: HashSet<u64>,
 }
 
 /// All symbols of one name.
@@ -158,11 +168,13 @@ impl<'d> Image<'d> {
             true => debug_section(&file, &layout, id),
             false => Ok(Cow::Borrowed(&[][..])),
         })?;
+        let pointer_size = if file.is_64() { 8 } else { 4 };
         let mut image = Self {
             sections,
             order,
             is_bpf: file.architecture() == Architecture::Bpf,
-            pointer_size: if file.is_64() { 8 } else { 4 },
+            pointer_size,
+            abi: Abi::new(file.architecture(), pointer_size),
             functions: Symbols::new(&file, &layout, optimized),
             places: places(&file, &layout),
             first_variables: HashSet::new(),
@@ -216,8 +228,10 @@ fn debug_section<'d>(file: &File<'d>, layout: &Layout, id: SectionId) -> Result<
         });
     }
     let data = compressed.decompress().map_err(&fault)?;
+    // Of lists of locations only registers are read.
+    let is_list = matches!(id, SectionId::DebugLoc | SectionId::DebugLocLists);
     match file.kind() {
-        ObjectKind::Relocatable => relocate(file, layout, &section, data),
+        ObjectKind::Relocatable if !is_list => relocate(file, layout, &section, data),
         _ => Ok(data),
     }
 }
@@ -257,10 +271,17 @@ impl<'d> Symbols<'d> {
     fn new(file: &File<'d>, layout: &Layout, optimized: bool) -> Self {
         let mut symbols = Self::default();
         for symbol in self::symbols(file).filter(|symbol| symbol.kind() == SymbolKind::Text) {
-            let Some(name) = symbol.name_bytes().ok().and_then(|n| plain(n, optimized)) else {
+            let Ok(full_name) = symbol.name_bytes() else {
+                continue;
+            };
+            let Some(name) = plain(full_name, optimized) else {
                 continue;
             };
             let address = layout.symbol(symbol.section_index(), symbol.address());
+            let suffix = full_name.get(name.len()..).unwrap_or_default();
+            if CHANGED.iter().any(|part| has_part(suffix, part)) {
+                symbols.changed.insert(address);
+            }
             match symbols.by_name.entry(name) {
                 Entry::Vacant(slot) => {
                     slot.insert(Symbol {
@@ -281,6 +302,11 @@ impl<'d> Symbols<'d> {
         self.by_name.is_empty()
     }
 
+    /// Whether the function at an address may not be called as its prototype says.
+    pub(super) fn is_changed(&self, address: u64) -> bool {
+        self.changed.contains(&address)
+    }
+
     pub(super) fn get(&self, name: &[u8]) -> Option<Symbol> {
         self.by_name.get(name).copied()
     }
@@ -293,8 +319,12 @@ fn plain(name: &[u8], optimized: bool) -> Option<&[u8]> {
         return Some(name);
     };
     let (plain, suffix) = name.split_at_checked(dot)?;
-    let has = |part: &[u8]| suffix.windows(part.len()).any(|window| window == part);
-    (optimized && !has(b".part") && !has(b".cold")).then_some(plain)
+    let is_part = PARTS.iter().any(|part| has_part(suffix, part));
+    (optimized && !is_part).then_some(plain)
+}
+
+fn has_part(suffix: &[u8], part: &[u8]) -> bool {
+    suffix.windows(part.len()).any(|window| window == part)
 }
 
 /// The byte order of BTF made of this image.

@@ -12,6 +12,7 @@
 //! read.rs       the entries of a unit as a graph; graph.rs the graph; names.rs its strings
 //! emit.rs       the graph as BTF records; subjects.rs functions and variables in it
 //! encode.rs     all units, in parallel, to one BTF
+//! location.rs   where parameters are; abi.rs where they should be
 //! select.rs     which functions and variables stay; same.rs when two prototypes agree
 //! finish.rs     the BTF with them, without the prototypes of those that went
 //! ```
@@ -20,12 +21,14 @@
 //! deduplicated as soon as it is read, and the chunks are put together in order. So the result
 //! depends on the file and the options alone, and memory on the chunks that are being read.
 
+mod abi;
 mod attrs;
 mod emit;
 mod encode;
 mod finish;
 mod graph;
 mod image;
+mod location;
 mod names;
 mod options;
 mod read;

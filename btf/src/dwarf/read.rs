@@ -2,12 +2,14 @@
 
 use gimli::{AttributeSpecification, DwTag, EntriesRaw, constants as c};
 
+use super::abi::Compiler;
 use super::attrs::Attrs;
 use super::graph::{
     Annotation, Function, Graph, Member, Node, Note, NoteText, Offset, Param, Place, Shape, Span,
     Tag, Value, Variable,
 };
 use super::image::Slice;
+use super::location::Location;
 use super::names::{Names, Text};
 use super::unit::Unit;
 use crate::builder::BtfBuilder;
@@ -387,11 +389,19 @@ impl<'d> Reader<'_, '_, 'd> {
             return Ok(Role::Block);
         }
         let number = self.graph.params.mark().saturating_sub(frame.params);
+        let location = match attrs.location {
+            Some(value) => Location::read(self.unit, &value),
+            None => Location::default(),
+        };
         let param = Param {
             offset,
             ty: attrs.ty,
             origin: attrs.origin,
             name: self.name(attrs.name)?,
+            location: Location {
+                is_constant: attrs.value.is_some() || attrs.text != Text::None,
+                ..location
+            },
         };
         self.graph.params.push(param);
         Ok(component(number))
@@ -427,6 +437,10 @@ impl<'d> Reader<'_, '_, 'd> {
             declaration: attrs.is_declaration,
             external: attrs.is_external,
             variadic: false,
+            compiler: Compiler {
+                is_clang: self.unit.is_clang,
+                has_changed: attrs.is_changed,
+            },
             params: Span::default(),
             notes: Span::default(),
         });
@@ -443,7 +457,10 @@ impl<'d> Reader<'_, '_, 'd> {
             name: attrs.name.bytes(self.unit.dwarf),
             ty: attrs.ty,
             origin: attrs.origin,
-            address: attrs.address.filter(|_| !attrs.is_declaration),
+            address: attrs
+                .location
+                .filter(|_| !attrs.is_declaration)
+                .and_then(|value| self.unit.address(&value)),
             external: attrs.is_external,
             notes: Span::default(),
         });

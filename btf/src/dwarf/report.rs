@@ -81,6 +81,10 @@ pub struct FunctionReport {
     pub ambiguous: usize,
     /// Left out: the compiler changed the order of the parameters.
     pub reordered: usize,
+    /// Left out: a parameter is in another register than its place says.
+    pub displaced: usize,
+    /// Left out: the compiler changed the function, and parameters are missing.
+    pub optimized: usize,
 }
 
 impl Report {

@@ -22,6 +22,15 @@ pub(super) fn functions<'d>(
             continue;
         };
         let symbol = image.functions.get(first.name);
+        // Best is the one that the symbol stands for, and can be called as it says.
+        let is_there = |function: &&FunctionSubject<'_>| {
+            symbol.is_some_and(|symbol| function.address == Some(symbol.address))
+        };
+        let best = group
+            .iter()
+            .filter(is_there)
+            .min_by_key(|function| function.is_optimized)
+            .unwrap_or(first);
         if options.functions == Functions::Consistent {
             let agrees =
                 |other: &FunctionSubject<'_>| prototypes_agree(types, first.proto, other.proto);
@@ -29,8 +38,12 @@ pub(super) fn functions<'d>(
                 Some(&mut report.ambiguous)
             } else if group.iter().any(|function| function.is_reordered) {
                 Some(&mut report.reordered)
+            } else if group.iter().any(|function| function.is_displaced) {
+                Some(&mut report.displaced)
             } else if !group.iter().all(agrees) {
                 Some(&mut report.inconsistent)
+            } else if best.is_optimized {
+                Some(&mut report.optimized)
             } else {
                 None
             };
@@ -39,11 +52,7 @@ pub(super) fn functions<'d>(
                 continue;
             }
         }
-        // Best is the one that the symbol stands for.
-        let is_there = |function: &&FunctionSubject<'_>| {
-            symbol.is_some_and(|symbol| function.address == Some(symbol.address))
-        };
-        selected.push(group.iter().find(is_there).unwrap_or(first).clone());
+        selected.push(best.clone());
     }
     report.encoded = selected.len();
     selected

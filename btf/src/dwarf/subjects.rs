@@ -1,7 +1,8 @@
 //! Functions and variables of a graph, before it is known which of them stay.
 
-use super::emit::Emitter;
-use super::graph::{Function, Note, Param, Tag, Variable};
+use super::abi::{Compiler, Passed, Verdict};
+use super::emit::{Emitter, MAX_CHAIN};
+use super::graph::{Function, Note, Offset, Param, Shape, Tag, Variable};
 use super::image::Image;
 use super::options::{Functions, Options, Variables};
 use crate::error::Result;
@@ -30,6 +31,10 @@ pub(super) struct FunctionSubject<'d> {
     pub(super) linkage: Linkage,
     /// Whether the parameters are in another order than in the source.
     pub(super) is_reordered: bool,
+    /// Whether one is in another register than it should be.
+    pub(super) is_displaced: bool,
+    /// Whether one is missing because the compiler changed the function.
+    pub(super) is_optimized: bool,
     /// `btf_decl_tag` attributes: of which parameter, or -1, and what.
     pub(super) tags: Vec<(i32, &'d [u8])>,
 }
@@ -132,6 +137,7 @@ impl<'d> Emitter<'_, 'd> {
         let own = function.params.of(graph.params.items());
         let mut params = Vec::with_capacity(own.len());
         let mut is_reordered = false;
+        let mut passed = Vec::with_capacity(own.len());
         for (number, param) in own.iter().enumerate() {
             let (number_there, whole) = self.param(&entries, number, param);
             is_reordered |= number_there != number;
@@ -139,6 +145,23 @@ impl<'d> Emitter<'_, 'd> {
                 return Ok(None);
             }
             params.push((whole.name, whole.ty));
+            passed.push(Passed {
+                size: self.size_of(whole.ty).unwrap_or(0),
+                location: param.location,
+                is_struct: self.is_struct(whole.ty),
+            });
+        }
+        // What is said of a function without code is of the source.
+        let mut verdict = Verdict::default();
+        let mut may_change = false;
+        if let Some(address) = function.address {
+            let compiler = Compiler {
+                has_changed: entries.clone().any(|f| f.compiler.has_changed),
+                ..function.compiler
+            };
+            verdict = image.abi.judge(&passed, compiler);
+            let by_clang = compiler.is_clang && compiler.has_changed;
+            may_change = by_clang || image.functions.is_changed(address);
         }
         let ret = entries.clone().map(|f| f.ty).find(|ty| *ty != 0);
         let proto = self.add_prototype(ret.unwrap_or(0), &params, function.variadic)?;
@@ -150,8 +173,22 @@ impl<'d> Emitter<'_, 'd> {
             address: function.address,
             linkage: linkage(external),
             is_reordered,
+            is_displaced: verdict.is_elsewhere,
+            is_optimized: verdict.is_missing && may_change,
             tags: self.decl_tags(notes),
         }))
+    }
+
+    /// Whether a type is a struct, perhaps behind `const` and typedefs.
+    fn is_struct(&self, ty: Offset) -> bool {
+        let step = |at: &Offset| {
+            let node = self.graph.node(*at)?;
+            let is_name = matches!(node.shape, Shape::Const | Shape::Typedef | Shape::Alias);
+            is_name.then_some(node.ty)
+        };
+        let last = std::iter::successors(Some(ty), step).take(MAX_CHAIN).last();
+        let node = last.and_then(|at| self.graph.node(at));
+        node.is_some_and(|node| node.shape == Shape::Struct)
     }
 
     /// A parameter with all that it says of itself elsewhere, and its number there.

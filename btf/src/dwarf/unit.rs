@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use gimli::{
-    Abbreviations, AttributeValue, DebugAddrBase, DebugAddrIndex, DebugStrOffsetsBase,
-    DebugStrOffsetsIndex, DwAt, DwarfFileType, Expression, Operation, UnitHeader, constants as c,
+    Abbreviations, AttributeValue, DebugAddrBase, DebugAddrIndex, DebugLocListsBase,
+    DebugLocListsIndex, DebugStrOffsetsBase, DebugStrOffsetsIndex, DwAt, DwarfFileType, Expression,
+    LocationListsOffset, Operation, UnitHeader, constants as c,
 };
 
 use super::graph::Offset;
@@ -27,6 +28,9 @@ pub(super) struct Unit<'u, 'd> {
     pub(super) start: Offset,
     str_offsets: DebugStrOffsetsBase<usize>,
     addresses: DebugAddrBase<usize>,
+    location_lists: DebugLocListsBase<usize>,
+    /// Whether clang made it.
+    pub(super) is_clang: bool,
 }
 
 /// What the first entry of a unit says of it.
@@ -59,6 +63,8 @@ impl<'u, 'd> Unit<'u, 'd> {
                 DwarfFileType::Main,
             ),
             addresses: DebugAddrBase(0),
+            location_lists: DebugLocListsBase(0),
+            is_clang: false,
         }
     }
 
@@ -72,8 +78,13 @@ impl<'u, 'd> Unit<'u, 'd> {
             match attribute.value() {
                 AttributeValue::DebugStrOffsetsBase(base) => self.str_offsets = base,
                 AttributeValue::DebugAddrBase(base) => self.addresses = base,
+                AttributeValue::DebugLocListsBase(base) => self.location_lists = base,
                 _ => {}
             }
+        }
+        if let Some(producer) = entry.attr_value(c::DW_AT_producer) {
+            let producer = self.text(&producer).bytes(self.dwarf);
+            self.is_clang = producer.windows(5).any(|word| word == b"clang");
         }
         let is = |name: DwAt| entry.attr_value(name).is_some();
         Ok(Root {
@@ -133,6 +144,16 @@ impl<'u, 'd> Unit<'u, 'd> {
             AttributeValue::Block(bytes) => self.address_of(Expression(bytes)),
             _ => None,
         }
+    }
+
+    /// Where a location list is.
+    pub(super) fn location_list(
+        &self,
+        index: DebugLocListsIndex<usize>,
+    ) -> Option<LocationListsOffset<usize>> {
+        let encoding = self.header.encoding();
+        let lists = &self.dwarf.locations;
+        lists.get_offset(encoding, self.location_lists, index).ok()
     }
 
     fn indexed_address(&self, index: DebugAddrIndex<usize>) -> Option<u64> {
