@@ -1,6 +1,6 @@
 //! Functions and variables of a graph, before it is known which of them stay.
 
-use super::abi::{Compiler, Passed, Verdict};
+use super::abi::{Compiler, Passed};
 use super::emit::{Emitter, MAX_CHAIN};
 use super::graph::{Function, Note, Offset, Param, Shape, Tag, Variable};
 use super::image::Image;
@@ -151,18 +151,18 @@ impl<'d> Emitter<'_, 'd> {
                 is_struct: self.is_struct(whole.ty),
             });
         }
-        // What is said of a function without code is of the source.
-        let mut verdict = Verdict::default();
-        let mut may_change = false;
-        if let Some(address) = function.address {
-            let compiler = Compiler {
-                has_changed: entries.clone().any(|f| f.compiler.has_changed),
-                ..function.compiler
-            };
-            verdict = image.abi.judge(&passed, compiler);
-            let by_clang = compiler.is_clang && compiler.has_changed;
-            may_change = by_clang || image.functions.is_changed(address);
-        }
+        let compiler = Compiler {
+            has_changed: entries.clone().any(|f| f.compiler.has_changed),
+            ..function.compiler
+        };
+        let verdict = image.abi.judge(&passed, compiler);
+        let may_change = match function.address {
+            Some(address) => {
+                compiler.is_clang && compiler.has_changed || image.functions.is_changed(address)
+            }
+            // It has no code, or not all in one place: no symbol tells what became of it.
+            None => false,
+        };
         let ret = entries.clone().map(|f| f.ty).find(|ty| *ty != 0);
         let proto = self.add_prototype(ret.unwrap_or(0), &params, function.variadic)?;
         let notes = entries.map(|f| f.notes).find(|notes| notes.len() != 0);
