@@ -1,14 +1,16 @@
 //! Makes BTF of the DWARF of an ELF file, as `pahole -J --btf_encode_detached` does:
 //!
 //! ```text
-//! btf_of_dwarf FILE BTF [all-functions|no-functions] [all-variables] [optimized] [threads=N]
+//! btf_of_dwarf FILE BTF [all-functions|no-functions] [all-variables] [optimized] [threads=N] [base=BTF]
 //! ```
 
 #![expect(clippy::print_stdout, reason = "this is a program")]
 
+use std::sync::Arc;
 use std::time::Instant;
 use std::{env, error, fs, process};
 
+use purebpf_btf::Btf;
 use purebpf_btf::dwarf::{self, Functions, Options, Variables};
 
 fn main() -> Result<(), Box<dyn error::Error>> {
@@ -24,9 +26,10 @@ fn main() -> Result<(), Box<dyn error::Error>> {
             "no-functions" => options.functions(Functions::None),
             "all-variables" => options.variables(Variables::All),
             "optimized" => options.optimized_functions(true),
-            other => match other.strip_prefix("threads=") {
-                Some(threads) => options.threads(threads.parse()?),
-                None => return Err(format!("unknown option {other}").into()),
+            other => match other.split_once('=') {
+                Some(("threads", threads)) => options.threads(threads.parse()?),
+                Some(("base", base)) => options.base(Arc::new(Btf::parse(fs::read(base)?)?)),
+                _ => return Err(format!("unknown option {other}").into()),
             },
         };
     }

@@ -317,16 +317,16 @@ impl<'d> Reader<'_, '_, 'd> {
                 node.size = self.unit.header.address_size().into();
             }
             Shape::Typedef if node.name == 0 => node.shape = Shape::Alias,
+            // The definition is in a type unit.
+            _ if attrs.signature != 0 => {
+                (node.ty, node.shape) = (attrs.signature, Shape::Alias);
+            }
             Shape::Struct | Shape::Union if attrs.is_declaration => {
-                node.ty = attrs.signature;
                 node.shape = match shape {
-                    _ if node.ty != 0 || node.name == 0 => Shape::Alias,
+                    _ if node.name == 0 => Shape::Alias,
                     Shape::Struct => Shape::FwdStruct,
                     _ => Shape::FwdUnion,
                 };
-            }
-            Shape::Enum if attrs.signature != 0 => {
-                (node.ty, node.shape) = (attrs.signature, Shape::Alias);
             }
             // What pahole takes an enum for that does not say.
             Shape::Enum if node.size == 0 => node.size = 4,
