@@ -19,6 +19,8 @@ pub(super) const MAX_CHAIN: usize = 64;
 /// What pahole calls an integer that BTF cannot express. No type refers to those: they are steps
 /// of computations.
 const FAKE_INT: &str = "__SANITIZED_FAKE_INT__";
+/// What clang calls the type of array indices, which takes 8 bytes in its DWARF and 4 in its BTF.
+const CLANG_INDEX: &str = "__ARRAY_SIZE_TYPE__";
 /// The bits that members beside bit-fields have for their offset.
 const MAX_BIT_OFFSET: u64 = 0x00ff_ffff;
 
@@ -84,10 +86,7 @@ impl<'e, 'd> Emitter<'e, 'd> {
         if graph.nodes.iter().any(|node| node.shape == Shape::Array) {
             emitter.index = match settings.dialect {
                 Dialect::Kernel => emitter.btf.add_int("int", 4, IntEncoding::SIGNED)?,
-                Dialect::Bpf => {
-                    let name = "__ARRAY_SIZE_TYPE__";
-                    emitter.btf.add_int(name, 4, IntEncoding::UNSIGNED)?
-                }
+                Dialect::Bpf => emitter.btf.add_int(CLANG_INDEX, 4, IntEncoding::UNSIGNED)?,
             };
         }
         let mut next = emitter.btf.len();
@@ -256,6 +255,9 @@ impl<'e, 'd> Emitter<'e, 'd> {
         }
         if name == 0 {
             name = self.btf.add_str(FAKE_INT)?;
+        }
+        if self.settings.dialect == Dialect::Bpf && name == self.btf.add_str(CLANG_INDEX)? {
+            size = 4;
         }
         self.words.clear();
         self.words.push(u32::from(encoding) << 24 | size as u32 * 8);

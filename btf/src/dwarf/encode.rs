@@ -38,6 +38,11 @@ const CHUNK: u64 = 8 << 20;
 #[doc(alias = "pahole")]
 #[doc(alias = "btf_encoder")]
 pub fn encode(data: &[u8], options: &Options) -> Result<Encoded> {
+    encode_in_chunks(data, options, CHUNK)
+}
+
+/// The same with chunks of this many bytes.
+pub(super) fn encode_in_chunks(data: &[u8], options: &Options, chunk: u64) -> Result<Encoded> {
     let image = Image::parse(data, options.optimized_functions)?;
     let dwarf = image.dwarf();
     let units = Units::new(&dwarf);
@@ -55,7 +60,7 @@ pub fn encode(data: &[u8], options: &Options) -> Result<Encoded> {
         done: AtomicUsize::new(0),
         stop: AtomicBool::new(false),
     };
-    let parts = match job.run(&units.chunks(CHUNK))? {
+    let parts = match job.run(&units.chunks(chunk))? {
         Some(parts) => parts,
         // Units refer to each other, as after link-time optimization: all are read as one.
         None => job.run(&[&units.all])?.unwrap_or_default(),

@@ -21,9 +21,9 @@ pub(super) type Slice<'d> = EndianSlice<'d, RunTimeEndian>;
 /// All debug sections.
 pub(super) type Dwarf<'d> = gimli::Dwarf<Slice<'d>>;
 
-/// Compressed debug sections shrink to a third or so; what claims to grow more than this is not
-/// taken for one.
-const MOST_INFLATION: u64 = 64;
+/// How many times the size of the file its debug sections may take. Compressed ones shrink to a
+/// third or so; a file in which many sections are the same bytes is no compiler's.
+const MOST_INFLATION: u64 = 32;
 /// Where the sections of a file that was not linked are put, so that address 0 is none of them.
 const FIRST_ADDRESS: u64 = 0x1000;
 /// What names of parts of functions end in.
@@ -88,6 +88,9 @@ pub(super) struct Symbol {
 }
 
 /// Where each section of a file is in memory, or would be.
+///
+/// In a file that was not linked, several debug sections can have one name (those of type units).
+/// They are read one behind the other, and each is as far from 0 as it is from the first of them.
 #[derive(Debug)]
 pub(super) struct Layout {
     by_index: Vec<u64>,
@@ -101,6 +104,7 @@ impl Layout {
             is_linked: file.kind() != ObjectKind::Relocatable,
         };
         let mut next = FIRST_ADDRESS;
+        let mut debug = HashMap::new();
         for section in file.sections() {
             let mut address = section.address();
             if !layout.is_linked && is_allocated(section.flags()) {
@@ -108,6 +112,12 @@ impl Layout {
                 address = next.checked_next_multiple_of(align).unwrap_or(next);
                 // Sections past the end of the address space are nowhere, and nothing is in them.
                 next = address.saturating_add(section.size()).saturating_add(1);
+            } else if !layout.is_linked
+                && let (Ok(name), Ok(data)) = (section.name_bytes(), section.compressed_data())
+            {
+                let end: &mut u64 = debug.entry(name).or_default();
+                address = *end;
+                *end = address.saturating_add(data.uncompressed_size);
             }
             let index = section.index().0;
             if index >= layout.by_index.len() {
@@ -164,8 +174,9 @@ impl<'d> Image<'d> {
             true => RunTimeEndian::Little,
             false => RunTimeEndian::Big,
         };
+        let mut budget = (data.len() as u64).saturating_mul(MOST_INFLATION);
         let sections = DwarfSections::load(|id| match SECTIONS.contains(&id) {
-            true => debug_section(&file, &layout, id),
+            true => debug_section(&file, &layout, id, &mut budget),
             false => Ok(Cow::Borrowed(&[][..])),
         })?;
         let pointer_size = if file.is_64() { 8 } else { 4 };
@@ -208,41 +219,56 @@ impl<'d> Image<'d> {
     }
 }
 
-/// A debug section, unpacked and relocated; empty if the file has none.
-fn debug_section<'d>(file: &File<'d>, layout: &Layout, id: SectionId) -> Result<Cow<'d, [u8]>> {
-    let Some(section) = file.section_by_name(id.name()) else {
-        return Ok(Cow::Borrowed(&[]));
-    };
+/// All debug sections of a name, unpacked and relocated; empty if the file has none.
+fn debug_section<'d>(
+    file: &File<'d>,
+    layout: &Layout,
+    id: SectionId,
+    budget: &mut u64,
+) -> Result<Cow<'d, [u8]>> {
+    let mut whole = Cow::Borrowed(&[][..]);
+    let sections = file.sections();
+    for section in sections.filter(|section| section.name_bytes() == Ok(id.name().as_bytes())) {
+        let part = one_debug_section(file, layout, id, &section, budget)?;
+        match whole.is_empty() {
+            true => whole = part,
+            false => whole.to_mut().extend_from_slice(&part),
+        }
+        // There can be several in files that were not linked only.
+        if file.kind() != ObjectKind::Relocatable {
+            break;
+        }
+    }
+    Ok(whole)
+}
+
+fn one_debug_section<'d>(
+    file: &File<'d>,
+    layout: &Layout,
+    id: SectionId,
+    section: &object::Section<'d, '_>,
+    budget: &mut u64,
+) -> Result<Cow<'d, [u8]>> {
     let fault = in_elf(id.name());
     let compressed = section.compressed_data().map_err(&fault)?;
-    let limit = (compressed.data.len() as u64).saturating_mul(MOST_INFLATION);
-    if compressed.uncompressed_size > limit {
+    let Some(left) = budget.checked_sub(compressed.uncompressed_size) else {
         return Err(Error::DebugInfo {
             what: id.name().into(),
             source: format!(
-                "{} compressed bytes claim to be {}",
-                compressed.data.len(),
+                "with {} bytes the debug sections are more than {MOST_INFLATION} times the file",
                 compressed.uncompressed_size
             )
             .into(),
         });
-    }
+    };
+    *budget = left;
     let data = compressed.decompress().map_err(&fault)?;
     // Of lists of locations only registers are read.
     let is_list = matches!(id, SectionId::DebugLoc | SectionId::DebugLocLists);
     match file.kind() {
-        ObjectKind::Relocatable if !is_list => relocate(file, layout, &section, data),
+        ObjectKind::Relocatable if !is_list => relocate(file, layout, section, data),
         _ => Ok(data),
     }
-}
-
-/// What the file defines.
-fn symbols<'f, 'd>(file: &'f File<'d>) -> impl Iterator<Item = object::Symbol<'d, 'f>> {
-    let table = match file.symbol_table() {
-        Some(_) => file.symbols(),
-        None => file.dynamic_symbols(),
-    };
-    table.filter(|symbol| !symbol.is_undefined())
 }
 
 /// The sections that variables can be in, by address.
@@ -265,6 +291,15 @@ fn places<'d>(file: &File<'d>, layout: &Layout) -> Vec<Section<'d>> {
         .collect();
     places.sort_by_key(|section| section.address);
     places
+}
+
+/// What the file defines.
+fn symbols<'f, 'd>(file: &'f File<'d>) -> impl Iterator<Item = object::Symbol<'d, 'f>> {
+    let table = match file.symbol_table() {
+        Some(_) => file.symbols(),
+        None => file.dynamic_symbols(),
+    };
+    table.filter(|symbol| !symbol.is_undefined())
 }
 
 impl<'d> Symbols<'d> {
