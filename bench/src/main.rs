@@ -3,15 +3,20 @@
 //! ```text
 //! compare.rs  cargo run --release -- compare DIR: program by program against libbpf
 //! speed.rs    cargo run --release -- speed: instructions and time to load an object
+//! btf.rs      cargo run --release -- btf: instructions and time to read, search and merge BTF
 //! size.rs     cargo run --release -- size: bytes of a minimal program
-//! libbpf.rs   what libbpf makes of an object
+//! dump.rs     cargo run --release -- dump [FILES...]: types as C and values as text against libbpf
+//! libbpf.rs   what libbpf makes of an object; libbpf_dump.rs what it prints of types and values
 //! ours.rs     what purebpf makes of it
 //! peers.rs    libbpf-rs and aya
 //! report.rs   both sides' results, and how they differ
 //! ```
 
+mod btf;
 mod compare;
+mod dump;
 mod libbpf;
+mod libbpf_dump;
 mod ours;
 mod peers;
 mod report;
@@ -51,6 +56,38 @@ enum Command {
     },
     /// Bytes of a minimal program with every loader, dynamic and static
     Size,
+    /// Instructions and time to read, search and merge BTF (needs valgrind)
+    Btf {
+        /// A folder of objects whose BTF is merged
+        folder: Option<PathBuf>,
+        /// How many times each is done for the time, of which the median counts
+        #[arg(long, default_value_t = 20)]
+        runs: usize,
+    },
+    /// Do one thing with BTF once, for a profiler to count
+    BtfJob {
+        /// Who does it
+        #[arg(value_enum)]
+        by: btf::By,
+        /// What is done
+        #[arg(value_enum)]
+        job: btf::Job,
+        /// A folder of objects
+        folder: Option<PathBuf>,
+    },
+    /// Print types as C and values as text, and list differences from libbpf
+    Dump(dump::Arguments),
+    /// Print all types of a file once, for a profiler to count
+    Print {
+        /// Who prints them
+        #[arg(value_enum)]
+        who: Who,
+        /// BTF, raw or in an ELF file
+        file: PathBuf,
+        /// The BTF that it continues
+        #[arg(long)]
+        base: Option<PathBuf>,
+    },
     /// Load one object once, for a profiler to count
     Load {
         /// Who loads it
@@ -88,7 +125,11 @@ fn main() -> anyhow::Result<()> {
             Ok(())
         }
         Command::Speed { runs } => speed::run(runs),
+        Command::Btf { folder, runs } => btf::run(folder.as_deref(), runs),
+        Command::BtfJob { by, job, folder } => btf::one(by, job, folder.as_deref()),
         Command::Size => size::run(),
+        Command::Dump(arguments) => dump::run(&arguments),
+        Command::Print { who, file, base } => dump::print_all(who, &file, base.as_deref()),
         Command::Load { who, file } => match who {
             Who::Nobody => Ok(()),
             Who::Libbpf => libbpf::load_whole(&file),

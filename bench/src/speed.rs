@@ -1,5 +1,6 @@
 //! How much work it is to load an object, each loader in a process of its own.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -47,7 +48,7 @@ pub fn run(runs: usize) -> anyhow::Result<()> {
 fn measure(object: &Path, runs: usize) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
     for who in Who::value_variants() {
-        let instructions = instructions(*who, object)?;
+        let instructions = instructions(&load(*who, object))?;
         rows.push(Row {
             who: *who,
             instructions,
@@ -57,14 +58,8 @@ fn measure(object: &Path, runs: usize) -> anyhow::Result<Vec<Row>> {
     // In turns, so that whatever else the machine does hits all of them.
     for _ in 0..runs {
         for row in &mut rows {
-            let start = Instant::now();
-            let status = load(Command::new(itself()?), row.who, object).status()?;
-            row.times.push(start.elapsed());
-            ensure!(
-                status.success(),
-                "loading {} ended with {status}",
-                object.display()
-            );
+            row.times
+                .push(time(Command::new(itself()?).args(load(row.who, object)))?);
         }
     }
     Ok(rows)
@@ -74,40 +69,44 @@ fn itself() -> anyhow::Result<PathBuf> {
     std::env::current_exe().context("the path of this program")
 }
 
-/// The command that loads an object, at the end of another one.
-fn load(mut command: Command, who: Who, object: &Path) -> Command {
-    let name = who
-        .to_possible_value()
-        .map(|value| value.get_name().to_owned());
-    command
-        .arg("load")
-        .args(name)
-        .arg(object)
-        .stdout(Stdio::null());
-    command
+/// The arguments of this program that load an object.
+fn load(who: Who, object: &Path) -> Vec<OsString> {
+    let name = who.to_possible_value();
+    let name = name.map(|value| value.get_name().into());
+    ["load".into()]
+        .into_iter()
+        .chain(name)
+        .chain([object.into()])
+        .collect()
 }
 
-/// Instructions in user space from the first of the process to the last, as valgrind counts them.
-fn instructions(who: Who, object: &Path) -> anyhow::Result<u64> {
+/// Time from start to end of a process.
+pub fn time(command: &mut Command) -> anyhow::Result<Duration> {
+    let start = Instant::now();
+    let status = command.stdout(Stdio::null()).status()?;
+    let time = start.elapsed();
+    ensure!(status.success(), "{command:?} ended with {status}");
+    Ok(time)
+}
+
+/// Instructions in user space from the first of this program with these arguments to the last, as
+/// valgrind counts them.
+pub fn instructions(arguments: &[OsString]) -> anyhow::Result<u64> {
     let mut command = Command::new("valgrind");
     command
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(itself()?);
-    let output = load(command, who, object)
-        .output()
-        .context("starting valgrind")?;
+        .arg(itself()?)
+        .args(arguments)
+        .stdout(Stdio::null());
+    let output = command.output().context("starting valgrind")?;
     let text = String::from_utf8_lossy(&output.stderr);
-    ensure!(
-        output.status.success(),
-        "loading {} under valgrind: {text}",
-        object.display()
-    );
+    ensure!(output.status.success(), "{command:?}: {text}");
     let count = text.lines().find_map(|line| line.split_once("Collected :"));
     let (_, count) = count.context("valgrind prints no count")?;
     count.trim().parse().context("the count of valgrind")
 }
 
-fn median(times: &[Duration]) -> Duration {
+pub fn median(times: &[Duration]) -> Duration {
     let mut sorted = times.to_vec();
     sorted.sort();
     let middle = sorted.len() / 2;

@@ -125,6 +125,13 @@ impl Btf {
         RawType::at(btf.words(), start)
     }
 
+    /// Where a type's record starts, in bytes from the start of the type section.
+    pub(crate) fn record_offset(&self, id: TypeId) -> u64 {
+        let own = id.0.checked_sub(self.start_id);
+        let start = own.and_then(|own| self.starts.get(own as usize));
+        u64::from(start.copied().unwrap_or_default()) * 4
+    }
+
     /// The type section as words.
     pub(crate) fn words(&self) -> &[Word] {
         raw::words(self.part(&self.header.types))

@@ -119,6 +119,16 @@ pub enum Error {
         /// The type referred to.
         found: TypeId,
     },
+    /// A type says something that makes no sense.
+    #[error(".BTF: type {id} at offset {offset} {problem}")]
+    Invalid {
+        /// The type.
+        id: TypeId,
+        /// Where its record starts.
+        offset: u64,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// There are more types or bytes than 31 bits can number.
     #[error(".BTF: too many {what}")]
     TooLarge {
@@ -158,12 +168,26 @@ pub enum Error {
         limit: u32,
     },
     /// A walk over nested types took more steps than any real type needs.
-    #[error("type {id}: comparing or measuring it takes more than {limit} steps")]
+    #[error("type {id}: comparing, measuring or printing it takes more than {limit} steps")]
     TooComplex {
         /// Where the walk started.
         id: TypeId,
         /// Steps allowed.
         limit: u32,
+    },
+    /// A type that contains itself, and not through a pointer.
+    #[error("type {id} contains itself")]
+    Cycle {
+        /// The type.
+        id: TypeId,
+    },
+    /// The text of types would be longer than what was allowed.
+    #[error("type {id}: the text is longer than {limit} bytes")]
+    TextTooLong {
+        /// The type at which it became too long.
+        id: TypeId,
+        /// Bytes allowed.
+        limit: usize,
     },
     /// A type without a size was asked for its size.
     #[error("type {id} is a {kind}, which has no size")]

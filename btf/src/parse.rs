@@ -38,7 +38,22 @@ impl Btf {
     }
 }
 
-fn parse(mut data: BtfData, base: Option<Arc<Btf>>) -> Result<Btf> {
+fn parse(data: BtfData, base: Option<Arc<Btf>>) -> Result<Btf> {
+    let (mut btf, foreign) = open(data, base)?;
+    let scan = Scan::run(&btf, foreign)?;
+    let largest = scan.largest;
+    scan.into_btf(&mut btf)?;
+    // Void has offset 0 for a name even where there are no strings at all.
+    let names_fit = largest.name < btf.names_end();
+    if !names_fit || largest.ty >= btf.len() {
+        let mut ids = btf.own_ids();
+        ids.try_for_each(|id| btf.check_references(id))?;
+    }
+    Ok(btf)
+}
+
+/// The header and the strings, checked, and the types as they are; and whether all was converted.
+fn open(mut data: BtfData, base: Option<Arc<Btf>>) -> Result<(Btf, bool)> {
     let header = Header::parse(data.bytes())?;
     let foreign = !header.endian.is_host();
     if foreign {
@@ -46,7 +61,7 @@ fn parse(mut data: BtfData, base: Option<Arc<Btf>>) -> Result<Btf> {
         header.swap(&mut copy);
         data = copy.into();
     }
-    let mut btf = Btf {
+    let btf = Btf {
         data,
         start_id: base.as_ref().map_or(1, |base| base.len()),
         start_str: base.as_ref().map_or(0, |base| base.end_str()),
@@ -57,24 +72,7 @@ fn parse(mut data: BtfData, base: Option<Arc<Btf>>) -> Result<Btf> {
         names: Names::new(Vec::new()),
     };
     check_strings(&btf)?;
-    let scan = Scan::run(&btf, foreign)?;
-    let end = u64::from(btf.start_id) + scan.starts.len() as u64;
-    if end > u64::from(MAX_ID) {
-        return Err(Error::TooLarge { what: "types" });
-    }
-    let Scan {
-        starts,
-        data,
-        largest,
-    } = scan;
-    btf.starts = starts;
-    btf.names = Names::new(data);
-    // Void has offset 0 for a name even where there are no strings at all.
-    let names_fit = largest.name < btf.end_str().max(1);
-    if !names_fit || largest.ty >= btf.len() {
-        check_exactly(&btf)?;
-    }
-    Ok(btf)
+    Ok((btf, foreign))
 }
 
 fn check_strings(btf: &Btf) -> Result<()> {
@@ -152,6 +150,17 @@ impl Scan {
             }
             .truncated(0, left as u64)),
         }
+    }
+
+    /// Makes what was found part of the BTF.
+    fn into_btf(self, btf: &mut Btf) -> Result<()> {
+        let end = u64::from(btf.start_id) + self.starts.len() as u64;
+        if end > u64::from(MAX_ID) {
+            return Err(Error::TooLarge { what: "types" });
+        }
+        btf.starts = self.starts;
+        btf.names = Names::new(self.data);
+        Ok(())
     }
 
     /// Takes in all types from this word on, up to one that is not known or not whole.
@@ -292,53 +301,80 @@ impl Fault<'_> {
     }
 }
 
-/// Looks at every field of every type; the first bad one is the error.
-#[cold]
-fn check_exactly(btf: &Btf) -> Result<()> {
-    let words = btf.words();
-    let names_end = btf.end_str().max(1);
-    for (id, start) in btf.own_ids().zip(&btf.starts) {
-        let Some(record) = RawType::at(words, *start) else {
-            continue;
+impl Btf {
+    /// The first offset that is no name.
+    fn names_end(&self) -> u32 {
+        self.end_str().max(1)
+    }
+
+    /// Looks at every name and type that an own type refers to; the first bad one is the error.
+    #[cold]
+    pub(crate) fn check_references(&self, id: TypeId) -> Result<()> {
+        let Some(record) = self.raw(id) else {
+            return Ok(());
         };
-        let offset = u64::from(*start) * 4;
+        let offset = self.record_offset(id);
+        let mut word = 0;
+        let base = [record.name_off, record.info.0, record.third];
         let shape = record.info.shape();
-        let record_words = words.get(*start as usize..).unwrap_or_default();
-        for (word, (field, found)) in shape
-            .fields(record.info.vlen())
-            .zip(record_words)
-            .enumerate()
-        {
-            let found = raw::value(*found);
-            match field {
-                Field::Name if found >= names_end => {
-                    return Err(Error::NameOutOfRange {
-                        id,
-                        offset,
-                        word,
-                        found,
-                        limit: names_end,
-                    });
-                }
-                Field::Type if found >= btf.len() => {
-                    let (found, limit) = (TypeId(found), btf.len());
-                    return Err(Error::TypeOutOfRange {
-                        id,
-                        offset,
-                        word,
-                        found,
-                        limit,
-                    });
-                }
-                _ => {}
+        shape.visit(base, record.extra(), |field, found| {
+            let limit = match field {
+                Field::Name => self.names_end(),
+                Field::Type => self.len(),
+                Field::Plain => u32::MAX,
+            };
+            word += 1;
+            if found < limit || field == Field::Plain {
+                return Ok(());
             }
-        }
+            let word = word - 1;
+            Err(match field {
+                Field::Type => Error::TypeOutOfRange {
+                    id,
+                    offset,
+                    word,
+                    found: TypeId(found),
+                    limit,
+                },
+                _ => Error::NameOutOfRange {
+                    id,
+                    offset,
+                    word,
+                    found,
+                    limit,
+                },
+            })
+        })?;
         let found = TypeId(record.third);
-        if record.info.kind() == Some(Kind::Func) && btf.kind_of(found) != Some(Kind::FuncProto) {
+        if record.info.is(Kind::Func) && self.kind_of(found) != Some(Kind::FuncProto) {
             return Err(Error::NotFuncProto { id, offset, found });
         }
+        Ok(())
     }
-    Ok(())
+
+    /// As [`parse`](Self::parse), but what types refer to may not exist, and the types end where one
+    /// cannot be read; the error says why.
+    pub(crate) fn parse_unchecked(
+        data: BtfData,
+        base: Option<Arc<Self>>,
+    ) -> Result<(Self, Option<Error>)> {
+        let (mut btf, foreign) = open(data, base)?;
+        let (scan, fault) = match Scan::run(&btf, foreign) {
+            Ok(scan) => (scan, None),
+            Err(error) => {
+                let readable = match error {
+                    Error::TruncatedType { offset, .. } | Error::UnknownKind { offset, .. } => {
+                        offset
+                    }
+                    _ => 0,
+                };
+                btf.header.types.end = btf.header.types.start + readable as usize;
+                (Scan::run(&btf, foreign)?, Some(error))
+            }
+        };
+        scan.into_btf(&mut btf)?;
+        Ok((btf, fault))
+    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,13 @@ use crate::query::MAX_DEPTH;
 use crate::raw::Endian;
 use crate::types::{Composite, IntEncoding, Type, TypeKind};
 
+pub(crate) mod bits;
+mod json;
+#[cfg(feature = "serde")]
+mod serialize;
+
+use bits::{read_bits, sign_extend};
+
 /// A value of some type.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -51,7 +58,16 @@ pub enum Value {
     Truncated,
 }
 
-/// Reads bytes, in the host's byte order, as a value of a type.
+/// Reads bytes, in the host's byte order, as a value of a type; see [`decode_as`].
+///
+/// # Errors
+/// As [`decode_as`].
+#[doc(alias = "btf_dump__dump_type_data")]
+pub fn decode(btf: &Btf, id: TypeId, bytes: &[u8]) -> Result<Value> {
+    decode_as(btf, id, bytes, Endian::HOST)
+}
+
+/// Reads bytes of a byte order, whatever the order of the BTF was, as a value of a type.
 ///
 /// Bit-fields are numbers, enumerators have names, and an array of `char` is a string up to its
 /// first NUL. A flexible array at the end of a struct takes all bytes that are left.
@@ -59,12 +75,12 @@ pub enum Value {
 /// # Errors
 /// [`Error::NoType`], [`Error::NoSize`] for what has no value, such as a function, [`Error::Depth`]
 /// for nesting of more than 32 levels.
-#[doc(alias = "btf_dump__dump_type_data")]
-pub fn decode(btf: &Btf, id: TypeId, bytes: &[u8]) -> Result<Value> {
+pub fn decode_as(btf: &Btf, id: TypeId, bytes: &[u8], endian: Endian) -> Result<Value> {
     // Members of a union share their bytes, so there may be more parts than bytes.
     let parts = bytes.len().saturating_mul(2).saturating_add(1 << 16);
     Decoder {
         btf,
+        endian,
         parts,
         comparisons: 1 << 24,
     }
@@ -73,6 +89,7 @@ pub fn decode(btf: &Btf, id: TypeId, bytes: &[u8]) -> Result<Value> {
 
 struct Decoder<'a> {
     btf: &'a Btf,
+    endian: Endian,
     /// Parts of the tree that may still be made; text counts by its length.
     parts: usize,
     /// Enumerators that may still be looked at; behind that, values stay without names.
@@ -174,7 +191,7 @@ impl Decoder<'_> {
 
     fn bitfield(&mut self, ty: &Type<'_>, bytes: &[u8], offset: u32, size: u8) -> Value {
         let size = u32::from(size);
-        let Some(bits) = read_bits(bytes, offset, size) else {
+        let Some(bits) = read_bits(bytes, offset, size, self.endian) else {
             return Value::Truncated;
         };
         match ty.kind {
@@ -194,7 +211,7 @@ impl Decoder<'_> {
             (0, Some(rest)) => rest,
             _ => nelems as usize,
         };
-        if self.is_char(&self.btf.ty(elem)?) {
+        if is_char(self.btf, &self.btf.ty(elem)?) {
             let text = bytes.get(..count).unwrap_or(bytes);
             let end = text.iter().position(|byte| *byte == 0);
             let Some(text) = end
@@ -225,9 +242,9 @@ impl Decoder<'_> {
 
     fn scalar(&mut self, ty: &Type<'_>, bytes: &[u8]) -> Value {
         let size = (bytes.len() as u32).saturating_mul(8);
-        let bits = read_bits(bytes, 0, size);
+        let bits = read_bits(bytes, 0, size, self.endian);
         match (ty.kind, bits) {
-            (TypeKind::Int { .. }, Some(bits)) if self.is_char(ty) => Value::Char(bits as u8),
+            (TypeKind::Int { .. }, Some(bits)) if is_char(self.btf, ty) => Value::Char(bits as u8),
             (TypeKind::Int { encoding, .. }, Some(bits)) => integer(encoding, bits, size),
             (
                 TypeKind::Enum { signed, values, .. } | TypeKind::Enum64 { signed, values, .. },
@@ -243,12 +260,6 @@ impl Decoder<'_> {
                 None => Value::Truncated,
             },
         }
-    }
-
-    /// Whether this is `char`; compilers seldom set the flag that says so.
-    fn is_char(&self, ty: &Type<'_>) -> bool {
-        matches!(ty.kind, TypeKind::Int { size: 1, encoding, .. }
-            if encoding.is_char() || name::is(self.btf.strings_from(ty.name_off), b"char"))
     }
 
     fn enumerator(
@@ -275,6 +286,12 @@ impl Decoder<'_> {
     }
 }
 
+/// Whether this is `char`; compilers seldom set the flag that says so.
+pub(crate) fn is_char(btf: &Btf, ty: &Type<'_>) -> bool {
+    matches!(ty.kind, TypeKind::Int { size: 1, encoding, .. }
+        if encoding.is_char() || name::is(btf.strings_from(ty.name_off), b"char"))
+}
+
 fn integer(encoding: IntEncoding, bits: u128, size: u32) -> Value {
     if encoding.is_bool() {
         Value::Bool(bits != 0)
@@ -283,44 +300,6 @@ fn integer(encoding: IntEncoding, bits: u128, size: u32) -> Value {
     } else {
         Value::Uint(bits)
     }
-}
-
-fn sign_extend(bits: u128, size: u32) -> i128 {
-    match 128u32.checked_sub(size) {
-        Some(unused @ 0..128) => (bits.cast_signed() << unused) >> unused,
-        _ => bits.cast_signed(),
-    }
-}
-
-/// Bits of memory as the host numbers them: from the lowest of the first byte on little-endian
-/// machines, from the highest on others. Nothing if there are not so many, or more than 128.
-fn read_bits(bytes: &[u8], offset: u32, size: u32) -> Option<u128> {
-    let skip = offset % 8;
-    let count = skip.checked_add(size)?.div_ceil(8) as usize;
-    let bytes = bytes.get(offset as usize / 8..)?.get(..count)?;
-    if size == 0 || size > 128 {
-        return None;
-    }
-    // Bit by bit, since 128 bits that begin inside a byte reach into a 17th.
-    let bit = |index: u32| -> u128 {
-        let byte = bytes.get(index as usize / 8).copied().unwrap_or_default();
-        let shift = match Endian::HOST {
-            Endian::Little => index % 8,
-            Endian::Big => 7 - index % 8,
-        };
-        u128::from(byte >> shift & 1)
-    };
-    if skip == 0 && size.is_multiple_of(8) {
-        let push = |value: u128, byte: &u8| (value << 8) | u128::from(*byte);
-        return Some(match Endian::HOST {
-            Endian::Little => bytes.iter().rev().fold(0, push),
-            Endian::Big => bytes.iter().fold(0, push),
-        });
-    }
-    Some((0..size).fold(0, |value, index| match Endian::HOST {
-        Endian::Little => value | (bit(skip + index) << index),
-        Endian::Big => (value << 1) | bit(skip + index),
-    }))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! fixtures.rs  compiles the BPF objects that tests and the program carry
 //! kernels.rs   fetches Debian's kernels
 //! vm.rs        boots one of them with the tests inside
+//! foreign.rs   tests of the pure crates on emulated machines
 //! fuzz.rs      fuzzes everything that reads bytes
 //! ci.rs        everything that has to pass
 //! run.rs       how other programs are started and installed
@@ -11,6 +12,7 @@
 
 mod ci;
 mod fixtures;
+mod foreign;
 mod fuzz;
 mod kernels;
 mod run;
@@ -51,6 +53,14 @@ enum Task {
         #[arg(long)]
         only: Option<String>,
     },
+    /// Run the tests of the crates that need no kernel on emulated machines
+    Foreign {
+        /// s390x (big endian) or aarch64; both if not given
+        machine: Option<String>,
+        /// Only this crate; may be repeated
+        #[arg(short, long)]
+        package: Vec<String>,
+    },
     /// Run everything that has to pass
     Ci {
         /// Leave the virtual machines out
@@ -65,6 +75,7 @@ fn main() -> anyhow::Result<()> {
         Task::Fixtures { check: false } => fixtures::build(),
         Task::Vm { kernel, only } => vm::run(&kernel, only.as_deref()),
         Task::Fuzz { seconds, only } => fuzz::run(seconds, only.as_deref()),
+        Task::Foreign { machine, package } => foreign::run(machine.as_deref(), &package),
         Task::Ci { no_vm } => ci::run(!no_vm),
     }
 }

@@ -36,7 +36,7 @@ pub enum RelocationKind {
 
 /// What a relocation is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Class {
+pub(crate) enum Class {
     Field,
     Type,
     Enumval,
@@ -91,7 +91,7 @@ impl RelocationKind {
         }
     }
 
-    pub(super) const fn class(self) -> Class {
+    pub(crate) const fn class(self) -> Class {
         match self {
             Self::FieldByteOffset
             | Self::FieldByteSize

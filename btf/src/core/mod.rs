@@ -30,5 +30,7 @@ pub use resolve::{Outcome, Resolution, Resolver, Tried};
 pub use spec::{Accessor, Spec};
 pub use targets::{KnownTargets, TargetType, Targets};
 
+pub(crate) use kind::Class;
+
 #[cfg(test)]
 mod tests;

@@ -1,15 +1,22 @@
 use super::*;
 use crate::id::TypeId;
 
+/// A section of these words behind the magic, in the host's byte order.
+fn of_words(words: &[u32]) -> Vec<u8> {
+    let [a, b] = raw::MAGIC.to_ne_bytes();
+    let words = words.iter().flat_map(|word| word.to_ne_bytes());
+    [a, b, raw::VERSION, 0].into_iter().chain(words).collect()
+}
+
 fn section(func: &[u32], line: &[u32], core: &[u32]) -> Vec<u8> {
-    let mut words = vec![0x0001_eb9f, 32];
+    let mut words = vec![32];
     let mut offset = 0;
     for list in [func, line, core] {
         words.extend([offset, list.len() as u32 * 4]);
         offset += list.len() as u32 * 4;
     }
     words.extend([func, line, core].concat());
-    words.into_iter().flat_map(u32::to_le_bytes).collect()
+    of_words(&words)
 }
 
 fn swapped(section: &[u8]) -> Vec<u8> {
@@ -84,9 +91,7 @@ fn longer_records_are_kept_whole() {
 
 #[test]
 fn a_short_header_has_no_relocations() {
-    let words = [0x0001_eb9fu32, 24, 0, 20, 0, 0, 8, 11, 1, 0, 3];
-    let data: Vec<u8> = words.into_iter().flat_map(u32::to_ne_bytes).collect();
-    let ext = BtfExt::parse(data).unwrap();
+    let ext = BtfExt::parse(of_words(&[24, 0, 20, 0, 0, 8, 11, 1, 0, 3])).unwrap();
     assert!(ext.core_relos().is_empty() && !ext.func_infos().is_empty());
     assert_eq!(ext.line_infos().sections().len(), 0);
 }
@@ -135,5 +140,35 @@ fn truncated_or_flipped_input_never_panics() {
                     .sum::<usize>();
             }
         }
+    }
+}
+
+#[test]
+fn rewriting_reaches_every_id_and_offset() {
+    for data in [sample(), swapped(&sample())] {
+        let ext = BtfExt::parse(data.clone()).unwrap();
+        let up = |value: u32| value + 100;
+        let new = ext
+            .rewrite(|id| Ok(TypeId(up(id.0))), |offset| Ok(up(offset)))
+            .unwrap();
+        assert_eq!(new.to_bytes(Endian::HOST), new.raw_bytes());
+        let funcs: Vec<_> = new.func_infos().sections().collect();
+        assert_eq!(funcs[1].section_name_off, 112);
+        assert_eq!(funcs[0].get(1).unwrap().type_id, TypeId(104));
+        let line = new.line_infos().sections().next().unwrap().get(0).unwrap();
+        assert_eq!(
+            (line.file_name_off, line.line_off, line.line),
+            (120, 130, 7)
+        );
+        let core = new.core_relos().sections().next().unwrap().get(0).unwrap();
+        assert_eq!(
+            (core.type_id, core.access_str_off, core.kind),
+            (TypeId(102), 150, 12)
+        );
+        let down = |value: u32| value - 100;
+        let old = new
+            .rewrite(|id| Ok(TypeId(down(id.0))), |offset| Ok(down(offset)))
+            .unwrap();
+        assert_eq!(old.to_bytes(old.endian()), data);
     }
 }

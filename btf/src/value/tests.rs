@@ -186,10 +186,13 @@ fn bits_may_reach_into_a_17th_byte() {
             Endian::Big => window[0] << 3 | window[1] >> 5,
         };
     }
-    assert_eq!(read_bits(&bytes, 3, 128), Some(u128::from_ne_bytes(whole)));
-    assert_eq!(read_bits(&bytes, 9, 128), None);
-    assert_eq!(read_bits(&bytes, 0, 0), None);
-    assert_eq!(read_bits(&bytes, u32::MAX, u32::MAX), None);
+    assert_eq!(
+        read_bits(&bytes, 3, 128, Endian::HOST),
+        Some(u128::from_ne_bytes(whole))
+    );
+    assert_eq!(read_bits(&bytes, 9, 128, Endian::HOST), None);
+    assert_eq!(read_bits(&bytes, 0, 0, Endian::HOST), None);
+    assert_eq!(read_bits(&bytes, u32::MAX, u32::MAX, Endian::HOST), None);
 }
 
 #[test]
@@ -264,4 +267,98 @@ fn hostile_types_give_small_trees() {
         decode(&btf, itself, &bytes),
         Err(Error::Depth { .. })
     ));
+}
+
+fn kitchen_sink() -> Value {
+    let fields = vec![
+        named("int", Value::Int(-5)),
+        named("big", Value::Uint(u128::MAX)),
+        named("least", Value::Int(i128::MIN)),
+        named("long", Value::Uint(u64::MAX.into())),
+        named("bool", Value::Bool(true)),
+        named("char", Value::Char(b'x')),
+        named("text", Value::String(b"a\"\\\n\x01\xffz".to_vec())),
+        named(
+            "",
+            Value::Union(vec![
+                named("inner", Value::Int(1)),
+                named("", Value::Struct(vec![named("deep", Value::Int(2))])),
+            ]),
+        ),
+        named(
+            "named",
+            Value::Enum {
+                name: Some("A".to_owned()),
+                value: 1,
+            },
+        ),
+        named(
+            "number",
+            Value::Enum {
+                name: None,
+                value: 9,
+            },
+        ),
+        named("float", Value::Float(1.0)),
+        named("nan", Value::Float(f64::NAN)),
+        named("pointer", Value::Pointer(0x1234)),
+        named("array", Value::Array(vec![Value::Int(1), Value::Truncated])),
+        named("none", Value::Array(Vec::new())),
+        named("empty", Value::Struct(Vec::new())),
+        named("bytes", Value::Bytes(vec![7, 0x80])),
+    ];
+    Value::Struct(fields)
+}
+
+#[test]
+fn json_keeps_what_json_can_hold() {
+    assert_eq!(
+        kitchen_sink().to_json(),
+        "{\"int\":-5,\"big\":\"340282366920938463463374607431768211455\",\
+         \"least\":\"-170141183460469231731687303715884105728\",\"long\":18446744073709551615,\
+         \"bool\":true,\"char\":120,\"text\":\"a\\\"\\\\\\n\\u0001\u{fffd}z\",\"inner\":1,\
+         \"deep\":2,\"named\":\"A\",\"number\":9,\"float\":1.0,\"nan\":null,\
+         \"pointer\":\"0x1234\",\"array\":[1,null],\"none\":[],\"empty\":{},\"bytes\":\"0780\"}"
+    );
+    assert_eq!(Value::Truncated.to_json(), "null");
+}
+
+#[test]
+fn json_text_is_what_other_parsers_read() {
+    for number in [1e300, -1.5e-300, 0.1, -0.0] {
+        let text = Value::Float(number).to_json();
+        let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert!(read.is_f64(), "{text}");
+        assert_eq!(text.parse::<f64>().unwrap().to_bits(), number.to_bits());
+    }
+    let read: serde_json::Value = serde_json::from_str(&kitchen_sink().to_json()).unwrap();
+    assert_eq!(read["text"], "a\"\\\n\u{1}\u{fffd}z");
+    assert_eq!(read["long"], u64::MAX);
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn serde_gives_the_same_json() {
+    let value = kitchen_sink();
+    assert_eq!(serde_json::to_string(&value).unwrap(), value.to_json());
+}
+
+#[test]
+fn bytes_of_the_other_order_are_turned_around() {
+    let (mut btf, int, _) = builder();
+    let members = [
+        at("n", int, 0),
+        NewMember {
+            name: "b",
+            ty: int,
+            bit_offset: 32,
+            bitfield_size: 4,
+        },
+    ];
+    let id = btf.add_struct("s", 8, &members).unwrap();
+    let btf = btf.finish().unwrap();
+    let value = |endian| decode_as(&btf, id, &[0, 0, 1, 2, 0x7f, 0, 0, 0], endian).unwrap();
+    let fields = |n, b| Value::Struct(vec![named("n", Value::Int(n)), named("b", Value::Int(b))]);
+    assert_eq!(value(Endian::Big), fields(0x102, 7));
+    assert_eq!(value(Endian::Little), fields(0x0201_0000, -1));
 }

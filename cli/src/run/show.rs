@@ -1,7 +1,7 @@
 //! Values as rows of a table that grows downwards, or as lines of JSON.
 
 use purebpf::btf::value::Value;
-use serde_json::{Map, Value as Json, json};
+use serde_json::Value as Json;
 
 use crate::print;
 
@@ -32,7 +32,7 @@ impl Show {
     /// Shows one record.
     pub(crate) fn record(&mut self, value: &Value) -> anyhow::Result<()> {
         if self.is_json {
-            return print::line(&json(value).to_string());
+            return print::line(&value.to_json());
         }
         let cells = cells(value);
         if self
@@ -76,48 +76,9 @@ fn cells(value: &Value) -> Vec<(String, String)> {
 }
 
 fn text(value: &Value) -> String {
-    match json(value) {
-        Json::String(text) => text,
-        other => other.to_string(),
+    match serde_json::to_value(value) {
+        Ok(Json::String(text)) => text,
+        Ok(other) => other.to_string(),
+        Err(_) => value.to_json(),
     }
-}
-
-fn json(value: &Value) -> Json {
-    match value {
-        Value::Int(number) => number_of(*number),
-        Value::Uint(number) => {
-            i128::try_from(*number).map_or_else(|_| json!(number.to_string()), number_of)
-        }
-        Value::Char(byte) => json!(byte),
-        Value::Bool(is_set) => json!(is_set),
-        Value::String(text) => json!(String::from_utf8_lossy(text)),
-        Value::Enum {
-            name: Some(name), ..
-        } => json!(name),
-        Value::Enum { name: None, value } => number_of(*value),
-        Value::Float(number) => json!(number),
-        Value::Pointer(address) => json!(format!("{address:#x}")),
-        Value::Array(items) => items.iter().map(json).collect(),
-        Value::Struct(fields) | Value::Union(fields) | Value::Datasec(fields) => {
-            let fields = fields
-                .iter()
-                .map(|(name, value)| (name.clone(), json(value)));
-            Json::Object(fields.collect::<Map<_, _>>())
-        }
-        Value::Bytes(bytes) => json!(
-            bytes
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect::<String>()
-        ),
-        _ => Json::Null,
-    }
-}
-
-/// JSON has numbers of 64 bits here; larger ones are text.
-fn number_of(number: i128) -> Json {
-    i64::try_from(number)
-        .map(Json::from)
-        .or_else(|_| u64::try_from(number).map(Json::from))
-        .unwrap_or_else(|_| Json::String(number.to_string()))
 }
