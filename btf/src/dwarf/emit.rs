@@ -260,7 +260,8 @@ impl<'e, 'd> Emitter<'e, 'd> {
             size = 4;
         }
         self.words.clear();
-        self.words.push(u32::from(encoding) << 24 | size as u32 * 8);
+        let bits = size as u32 * 8;
+        self.words.push((u32::from(encoding) << 24) | bits);
         self.push_words(Info::new(Kind::Int, false, 0), name, size as u32)
     }
 
