@@ -16,6 +16,8 @@ use crate::types::IntEncoding;
 
 /// Steps along a chain of references before it counts as a loop.
 pub(super) const MAX_CHAIN: usize = 64;
+/// Attributes in a chain.
+const MAX_TAGS: usize = 16;
 /// What pahole calls an integer that BTF cannot express. No type refers to those: they are steps
 /// of computations.
 const FAKE_INT: &str = "__SANITIZED_FAKE_INT__";
@@ -179,7 +181,7 @@ impl<'e, 'd> Emitter<'e, 'd> {
                 let annotation = graph.annotation(*offset)?;
                 Some(annotation.next)
             };
-            let chain = std::iter::successors(Some(chain), step).take(MAX_CHAIN);
+            let chain = std::iter::successors(Some(chain), step).take(MAX_TAGS);
             let chained = chain.filter_map(move |offset| graph.annotation(offset)?.tag);
             first
                 .into_iter()

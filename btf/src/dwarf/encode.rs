@@ -27,6 +27,9 @@ use crate::raw::Endian;
 /// so a larger one leaves fewer duplicates; a smaller one takes less memory.
 const CHUNK: u64 = 8 << 20;
 
+/// Bytes of the name of a skipped unit that are kept.
+const MAX_UNIT_NAME: usize = 512;
+
 /// Makes BTF of the DWARF of an ELF file.
 ///
 /// A unit that cannot be read is left out, and named in the report.
@@ -134,8 +137,10 @@ impl<'j> Job<'j, '_> {
     /// Encodes some units; nothing comes out if they refer to others that there are.
     fn chunk(&self, places: &[Place<'j>], others: bool) -> Result<Option<Part<'j>>> {
         let mut btf = self.builder();
-        let mut graph = Graph::new(units::range(places));
-        let mut names = Names::default();
+        let range = units::range(places);
+        let bytes = range.end.saturating_sub(range.start) as usize;
+        let mut names = Names::new(self.dwarf, bytes);
+        let mut graph = Graph::new(range);
         let mut tables = Tables::new();
         let mut report = Report::default();
         for place in places {
@@ -198,7 +203,9 @@ impl<'j> Job<'j, '_> {
                 return Err(skipped);
             }
         };
-        skipped.name = String::from_utf8_lossy(root.name.bytes(self.dwarf)).into_owned();
+        let name = root.name.bytes(self.dwarf);
+        let name = name.get(..MAX_UNIT_NAME).unwrap_or(name);
+        skipped.name = String::from_utf8_lossy(name).into_owned();
         if root.is_split {
             return Err(skipped);
         }

@@ -21,6 +21,8 @@ pub(super) type Slice<'d> = EndianSlice<'d, RunTimeEndian>;
 /// All debug sections.
 pub(super) type Dwarf<'d> = gimli::Dwarf<Slice<'d>>;
 
+/// How many times the size of the file all names in it may take, which can share their bytes.
+const MOST_NAMES: usize = 8;
 /// How many times the size of the file its debug sections may take. Compressed ones shrink to a
 /// third or so; a file in which many sections are the same bytes is no compiler's.
 const MOST_INFLATION: u64 = 32;
@@ -61,6 +63,14 @@ pub(super) struct Image<'d> {
     first_variables: HashSet<(usize, &'d [u8])>,
 }
 
+/// How much may be taken out of a file; parts of it can be the same bytes.
+#[derive(Debug)]
+struct Budget {
+    /// Bytes of debug sections.
+    bytes: u64,
+    relocations: usize,
+}
+
 /// A section that variables can be in.
 #[derive(Clone, Debug)]
 pub(super) struct Section<'d> {
@@ -73,6 +83,8 @@ pub(super) struct Section<'d> {
 /// The functions of a symbol table by name.
 #[derive(Debug, Default)]
 pub(super) struct Symbols<'d> {
+    /// Whether there are any, those included that do not count.
+    is_there: bool,
     by_name: HashMap<&'d [u8], Symbol>,
     /// Where functions are that the compiler changed.
     changed: HashSet<u64>,
@@ -169,12 +181,19 @@ impl<'d> Image<'d> {
                 what: "debug information in a file that is not ELF",
             });
         };
+        let mut names = data.len().saturating_mul(MOST_NAMES);
+        let len = |name: object::Result<&[u8]>| name.map_or(0, <[u8]>::len);
+        check_names(&mut names, file.sections().map(|s| len(s.name_bytes())))?;
+        check_names(&mut names, symbols(&file).map(|s| len(s.name_bytes())))?;
         let layout = Layout::new(&file);
         let order = match file.is_little_endian() {
             true => RunTimeEndian::Little,
             false => RunTimeEndian::Big,
         };
-        let mut budget = (data.len() as u64).saturating_mul(MOST_INFLATION);
+        let mut budget = Budget {
+            bytes: (data.len() as u64).saturating_mul(MOST_INFLATION),
+            relocations: data.len(),
+        };
         let sections = DwarfSections::load(|id| match SECTIONS.contains(&id) {
             true => debug_section(&file, &layout, id, &mut budget),
             false => Ok(Cow::Borrowed(&[][..])),
@@ -219,12 +238,22 @@ impl<'d> Image<'d> {
     }
 }
 
+/// Finds out whether names take no more than so many bytes.
+fn check_names(left: &mut usize, lengths: impl Iterator<Item = usize>) -> Result<()> {
+    for len in lengths {
+        *left = left.checked_sub(len).ok_or(Error::TooLarge {
+            what: "bytes of names that overlap",
+        })?;
+    }
+    Ok(())
+}
+
 /// All debug sections of a name, unpacked and relocated; empty if the file has none.
 fn debug_section<'d>(
     file: &File<'d>,
     layout: &Layout,
     id: SectionId,
-    budget: &mut u64,
+    budget: &mut Budget,
 ) -> Result<Cow<'d, [u8]>> {
     let mut whole = Cow::Borrowed(&[][..]);
     let sections = file.sections();
@@ -247,11 +276,11 @@ fn one_debug_section<'d>(
     layout: &Layout,
     id: SectionId,
     section: &object::Section<'d, '_>,
-    budget: &mut u64,
+    budget: &mut Budget,
 ) -> Result<Cow<'d, [u8]>> {
     let fault = in_elf(id.name());
     let compressed = section.compressed_data().map_err(&fault)?;
-    let Some(left) = budget.checked_sub(compressed.uncompressed_size) else {
+    let Some(left) = budget.bytes.checked_sub(compressed.uncompressed_size) else {
         return Err(Error::DebugInfo {
             what: id.name().into(),
             source: format!(
@@ -261,12 +290,14 @@ fn one_debug_section<'d>(
             .into(),
         });
     };
-    *budget = left;
+    budget.bytes = left;
     let data = compressed.decompress().map_err(&fault)?;
     // Of lists of locations only registers are read.
     let is_list = matches!(id, SectionId::DebugLoc | SectionId::DebugLocLists);
     match file.kind() {
-        ObjectKind::Relocatable if !is_list => relocate(file, layout, section, data),
+        ObjectKind::Relocatable if !is_list => {
+            relocate(file, layout, section, data, &mut budget.relocations)
+        }
         _ => Ok(data),
     }
 }
@@ -309,6 +340,7 @@ impl<'d> Symbols<'d> {
             let Ok(full_name) = symbol.name_bytes() else {
                 continue;
             };
+            symbols.is_there = true;
             let Some(name) = plain(full_name, optimized) else {
                 continue;
             };
@@ -333,8 +365,9 @@ impl<'d> Symbols<'d> {
         symbols
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.by_name.is_empty()
+    /// Whether the file says which functions it has.
+    pub(super) fn is_there(&self) -> bool {
+        self.is_there
     }
 
     /// Whether the function at an address may not be called as its prototype says.

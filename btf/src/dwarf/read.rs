@@ -18,6 +18,9 @@ use crate::types::IntEncoding;
 
 /// Entries inside each other; real ones are some dozens.
 const MAX_DEPTH: usize = 1024;
+/// Attributes of all entries, as a multiple of the bytes of a unit. Some take no bytes, but an entry
+/// has few of those.
+const MOST_ATTRIBUTES: usize = 16;
 /// `DW_TAG_LLVM_annotation`, `DW_TAG_GNU_annotation`.
 const ANNOTATIONS: [DwTag; 2] = [DwTag(0x6000), DwTag(0x6001)];
 
@@ -128,6 +131,8 @@ pub(super) fn read<'d>(
     };
     let entries = unit.header.entries_raw(unit.abbreviations, None);
     let mut entries = entries.map_err(|source| at(unit.start, source))?;
+    let bytes = unit.header.length_including_self();
+    let mut attributes = bytes.saturating_mul(MOST_ATTRIBUTES);
     while !entries.is_empty() {
         let offset = unit.start.saturating_add(entries.next_offset().0 as u64);
         let depth = entries.next_depth();
@@ -137,6 +142,11 @@ pub(super) fn read<'d>(
         };
         reader.close(depth)?;
         let specs = abbreviation.attributes();
+        attributes = attributes
+            .checked_sub(specs.len())
+            .ok_or(Error::Unsupported {
+                what: "debug information with more attributes than bytes",
+            })?;
         let role = match use_of(abbreviation.tag()) {
             Use::Look => skip(&mut entries, specs, Role::Block),
             Use::Scope => skip(&mut entries, specs, Role::Scope),

@@ -14,13 +14,14 @@ use crate::error::{Error, Result};
 /// `R_BPF_64_NODYLD32`, with their bits.
 const BPF: [(u32, u8); 3] = [(2, 64), (3, 32), (4, 32)];
 
-/// A section with its relocations applied; sections in memory are where the layout puts them, and
+/// A section with its relocations applied, of which `left` may be left; sections in memory are where the layout puts them, and
 /// debug sections start at 0.
 pub(super) fn relocate<'d>(
     file: &File<'d>,
     layout: &Layout,
     section: &Section<'d, '_>,
     data: Cow<'d, [u8]>,
+    left: &mut usize,
 ) -> Result<Cow<'d, [u8]>> {
     let mut relocations = section.relocations().peekable();
     if relocations.peek().is_none() {
@@ -29,6 +30,9 @@ pub(super) fn relocate<'d>(
     let mut data = data.into_owned();
     let little = file.is_little_endian();
     for (offset, relocation) in relocations {
+        *left = left.checked_sub(1).ok_or(Error::TooLarge {
+            what: "relocations of debug sections",
+        })?;
         let Some(width) = width(file, &relocation) else {
             continue;
         };

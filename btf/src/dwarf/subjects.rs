@@ -125,7 +125,7 @@ impl<'d> Emitter<'_, 'd> {
             .find(|name| !name.is_empty());
         let external = entries.clone().any(|f| f.external);
         let name = match name {
-            Some(name) if image.functions.is_empty() => {
+            Some(name) if !image.functions.is_there() => {
                 Some(name).filter(|_| external && function.address.is_some())
             }
             Some(name) => Some(name).filter(|name| image.functions.get(name).is_some()),

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use gimli::{
     Abbreviations, AttributeValue, DebugAddrBase, DebugAddrIndex, DebugLocListsBase,
     DebugLocListsIndex, DebugStrOffsetsBase, DebugStrOffsetsIndex, DwAt, DwarfFileType, Expression,
-    LocationListsOffset, Operation, UnitHeader, constants as c,
+    LocationListsOffset, Operation, Section as _, UnitHeader, constants as c,
 };
 
 use super::graph::Offset;
 use super::image::{Dwarf, Slice};
-use super::names::Text;
+use super::names::{Text, until_nul};
 
 /// The value of an attribute.
 pub(super) type Value<'d> = AttributeValue<Slice<'d>>;
@@ -110,8 +110,11 @@ impl<'u, 'd> Unit<'u, 'd> {
             AttributeValue::DebugLineStrRef(offset) => self
                 .dwarf
                 .debug_line_str
-                .get_str(offset)
-                .map_or(Text::None, |text| Text::Bytes(text.slice())),
+                .reader()
+                .slice()
+                .get(offset.0..)
+                .and_then(until_nul)
+                .map_or(Text::None, Text::Bytes),
             _ => Text::None,
         }
     }
