@@ -45,4 +45,6 @@ pub use options::{Dialect, Functions, Languages, Options, Progress, Variables};
 pub use report::{Encoded, FunctionReport, Report, SkipReason, SkippedUnit};
 
 #[cfg(test)]
+mod built_tests;
+#[cfg(test)]
 mod tests;
