@@ -545,3 +545,45 @@ fn old_bit_fields_count_from_the_top_of_their_unit() {
         .collect();
     assert_eq!(places, [(32, 3), (35, 10), (32, 7)]);
 }
+
+#[test]
+fn parameters_are_looked_for_where_they_are_on_entry() {
+    const REG_RDI: u8 = 0x55;
+    const REG_RSI: u8 = 0x54;
+    let displaced = |location: &[u8]| {
+        let expression = [&[location.len() as u8], location].concat();
+        let param = die(c::DW_TAG_formal_parameter).name("x").ty("int").with(
+            c::DW_AT_location.0,
+            c::DW_FORM_exprloc,
+            Value::Bytes(expression),
+        );
+        let function = die(c::DW_TAG_subprogram)
+            .name("f")
+            .flag(c::DW_AT_external)
+            .with(c::DW_AT_low_pc.0, c::DW_FORM_addr, Value::Bytes(vec![1; 8]))
+            .child(param);
+        let data = file_with_strings(vec![int(), function], &[]);
+        encode(&data, &Options::new())
+            .unwrap()
+            .report
+            .functions
+            .displaced
+            == 1
+    };
+    let entry_value = c::DW_OP_entry_value.0;
+    let stack_value = c::DW_OP_stack_value.0;
+    assert!(!displaced(&[REG_RDI]));
+    assert!(displaced(&[REG_RSI]));
+    assert!(!displaced(&[entry_value, 1, REG_RDI, stack_value]));
+    assert!(displaced(&[entry_value, 1, REG_RSI, stack_value]));
+    assert!(displaced(&[entry_value, 1, REG_RSI]));
+    // What is computed of a register is not what came in it.
+    assert!(!displaced(&[
+        entry_value,
+        1,
+        REG_RSI,
+        c::DW_OP_lit1.0,
+        c::DW_OP_plus.0,
+        stack_value
+    ]));
+}

@@ -116,3 +116,83 @@ impl Walk<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builder::{BtfBuilder, NewParam};
+    use crate::types::IntEncoding;
+
+    fn agree(make: impl FnOnce(&mut BtfBuilder) -> [TypeId; 2]) -> bool {
+        let mut btf = BtfBuilder::new();
+        let [a, b] = make(&mut btf).map(|ty| {
+            let param = NewParam { name: "x", ty };
+            btf.add_func_proto(TypeId::VOID, &[param]).unwrap()
+        });
+        let btf = btf.finish().unwrap();
+        let both = [(a, b), (b, a)].map(|(a, b)| prototypes_agree(&btf, a, b));
+        assert_eq!(both[0], both[1]);
+        both[0]
+    }
+
+    #[test]
+    fn const_does_not_matter() {
+        assert!(agree(|btf| {
+            let int = btf.add_int("int", 4, IntEncoding::SIGNED).unwrap();
+            let constant = btf.add_const(int).unwrap();
+            let pointers = [int, constant].map(|ty| btf.add_ptr(ty).unwrap());
+            [pointers[0], btf.add_const(pointers[1]).unwrap()]
+        }));
+        assert!(!agree(|btf| {
+            let int = btf.add_int("int", 4, IntEncoding::SIGNED).unwrap();
+            [int, btf.add_volatile(int).unwrap()]
+        }));
+    }
+
+    #[test]
+    fn structs_are_the_same_if_their_names_are() {
+        let pair = |first: &str, second: &str| {
+            agree(|btf| {
+                let whole = btf.add_struct(first, 8, &[]).unwrap();
+                let declared = btf.add_fwd(second, false).unwrap();
+                [whole, declared].map(|ty| btf.add_ptr(ty).unwrap())
+            })
+        };
+        assert!(pair("s", "s"));
+        assert!(!pair("s", "t"));
+        assert!(!agree(|btf| {
+            let whole = btf.add_struct("s", 8, &[]).unwrap();
+            [whole, btf.add_union("s", 8, &[]).unwrap()]
+        }));
+    }
+
+    #[test]
+    fn numbers_and_arrays_are_the_same_if_all_of_them_is() {
+        assert!(!agree(|btf| {
+            let sizes = [4, 8];
+            sizes.map(|size| btf.add_int("int", size, IntEncoding::SIGNED).unwrap())
+        }));
+        assert!(!agree(|btf| {
+            let int = btf.add_int("int", 4, IntEncoding::SIGNED).unwrap();
+            [1, 2].map(|count| btf.add_array(int, int, count).unwrap())
+        }));
+    }
+
+    #[test]
+    fn prototypes_inside_each_other_end() {
+        // Each takes a pointer to itself.
+        assert!(!agree(|btf| {
+            [(), ()].map(|()| {
+                let pointer = TypeId(btf.len());
+                let proto = TypeId(pointer.0 + 1);
+                btf.add_ptr(proto).unwrap();
+                let param = NewParam {
+                    name: "",
+                    ty: pointer,
+                };
+                btf.add_func_proto(TypeId::VOID, &[param]).unwrap();
+                pointer
+            })
+        }));
+    }
+}

@@ -72,3 +72,33 @@ pub(super) fn variables(mut all: Vec<VariableSubject<'_>>) -> Vec<VariableSubjec
     });
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::TypeId;
+    use crate::types::Linkage;
+
+    #[test]
+    fn variables_that_overlap_are_one() {
+        let variable = |section, offset, size, name: &'static str| VariableSubject {
+            section,
+            offset,
+            size,
+            name: name.as_bytes(),
+            ty: TypeId(1),
+            linkage: Linkage::GLOBAL,
+            tags: Vec::new(),
+        };
+        let all = vec![
+            variable(1, 0, 4, "other section"),
+            variable(0, 8, 8, "behind"),
+            variable(0, 0, 8, "first"),
+            variable(0, 0, 8, "second unit"),
+            variable(0, 4, 4, "inside"),
+        ];
+        let names: Vec<_> = variables(all).iter().map(|v| v.name).collect();
+        let expected = ["first", "behind", "other section"].map(str::as_bytes);
+        assert_eq!(names, expected);
+    }
+}
