@@ -14,7 +14,7 @@ struct Die {
     tag: u16,
     label: &'static str,
     attrs: Vec<(u16, u16, Value)>,
-    children: Vec<Die>,
+    children: Vec<Self>,
 }
 
 #[derive(Clone)]
