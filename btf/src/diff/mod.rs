@@ -80,6 +80,22 @@ impl Diff {
 
 /// Compares the own types of two BTFs.
 ///
+/// ```
+/// use purebpf_btf::diff::{Change, diff};
+/// use purebpf_btf::{BtfBuilder, IntEncoding};
+///
+/// # fn main() -> Result<(), purebpf_btf::Error> {
+/// let [a, b] = [4, 8].map(|size| {
+///     let mut btf = BtfBuilder::new();
+///     btf.add_int("id", size, IntEncoding::UNSIGNED)?;
+///     btf.finish()
+/// });
+/// let diff = diff(&a?, &b?)?;
+/// assert_eq!(diff.changed[0].changes[0], Change::Size(4, 8));
+/// # Ok(())
+/// # }
+/// ```
+///
 /// Where one has several types of one kind and name, those that are the same are matched first,
 /// the others in the order of their ids.
 ///

@@ -34,6 +34,19 @@ const MAX_UNIT_NAME: usize = 512;
 ///
 /// A unit that cannot be read is left out, and named in the report.
 ///
+/// ```no_run
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use purebpf_btf::dwarf::{Options, encode};
+///
+/// let encoded = encode(&std::fs::read("vmlinux")?, &Options::new())?;
+/// for unit in &encoded.report.skipped {
+///     println!("{}: {}", unit.name, unit.reason);
+/// }
+/// std::fs::write("vmlinux.btf", encoded.btf.to_bytes(encoded.endian))?;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// [`Error::DebugInfo`] if the file or its debug sections cannot be read, [`Error::NoDebugInfo`] if
 /// it has none, [`Error::Unsupported`] if they are of a kind that cannot be read (split DWARF), and

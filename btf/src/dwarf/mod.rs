@@ -17,6 +17,16 @@
 //! finish.rs     the BTF with them, without the prototypes of those that went
 //! ```
 //!
+//! The result is what pahole makes, but for a few things that pahole cannot do, or does wrong:
+//!
+//! - references and pointers to members are pointers, a base class is a member without a name,
+//!   `_Atomic` is nothing of its own; pahole refuses or drops these;
+//! - type units and the variables of files with link-time optimization are read;
+//! - functions that are only declared by their symbol (undefined ones) are left out, and so are
+//!   variables that the compiler keeps in another form, or that overlap;
+//! - what BTF cannot express loses its members, or becomes void, and is counted; pahole fails;
+//! - for BPF objects it is what clang makes, see [`Dialect`].
+//!
 //! Units are read in chunks that do not depend on the number of threads, each chunk is
 //! deduplicated as soon as it is read, and the chunks are put together in order. So the result
 //! depends on the file and the options alone, and memory on the chunks that are being read.

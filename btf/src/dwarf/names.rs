@@ -89,10 +89,12 @@ impl Names {
     }
 
     fn add_bytes(&mut self, btf: &mut BtfBuilder, bytes: &[u8]) -> Result<u32> {
-        let left = self.left.checked_sub(bytes.len());
-        self.left = left.ok_or(Error::TooLarge {
-            what: "bytes of names that overlap",
-        })?;
+        let Some(left) = self.left.checked_sub(bytes.len()) else {
+            return Err(Error::TooLarge {
+                what: "bytes of names that overlap",
+            });
+        };
+        self.left = left;
         add(btf, bytes)
     }
 }

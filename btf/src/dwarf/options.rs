@@ -36,7 +36,7 @@ pub struct Options {
 
 type Callback = Arc<dyn Fn(Progress) + Send + Sync>;
 
-/// How far the encoding is.
+/// How far the encoding is. It starts again if units turn out to refer to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {

@@ -142,11 +142,12 @@ pub(super) fn read<'d>(
         };
         reader.close(depth)?;
         let specs = abbreviation.attributes();
-        attributes = attributes
-            .checked_sub(specs.len())
-            .ok_or(Error::Unsupported {
+        let Some(left) = attributes.checked_sub(specs.len()) else {
+            return Err(Error::Unsupported {
                 what: "debug information with more attributes than bytes",
-            })?;
+            });
+        };
+        attributes = left;
         let role = match use_of(abbreviation.tag()) {
             Use::Look => skip(&mut entries, specs, Role::Block),
             Use::Scope => skip(&mut entries, specs, Role::Scope),

@@ -142,6 +142,28 @@ fn version_of_dwarf_does_not_matter() {
 }
 
 #[test]
+fn byte_order_of_the_file_does_not_matter() {
+    let encoded = encode(fixture!("s390x.o"), &everything()).unwrap();
+    assert_eq!(encoded.endian, Endian::Big);
+    let diff = diff(&btf_of(fixture!("clang4.o")), &encoded.btf).unwrap();
+    let mut changed: Vec<_> = diff.changed.iter().map(|c| c.a.name.as_str()).collect();
+    changed.sort_unstable();
+    // Characters have no sign there, and DWARF 2 has no `restrict`.
+    assert_eq!(changed, ["char", "hidden"], "{diff}");
+    assert!(diff.only_a.len() + diff.only_b.len() <= 1, "{diff}");
+}
+
+#[test]
+fn size_of_pointers_is_that_of_the_file() {
+    let btf = btf_of(fixture!("arm.o"));
+    assert_eq!(btf.pointer_size(), 4);
+    let word = btf.find("word", Kind::Typedef).unwrap();
+    assert_eq!(btf.resolve_size(word).unwrap(), 4);
+    let variable = btf.find("counter", Kind::Var).unwrap();
+    assert_eq!(btf.resolve_size(variable).unwrap(), 4);
+}
+
+#[test]
 fn definitions_may_be_in_type_units() {
     same(fixture!("types4.o"), GCC5);
     same(fixture!("types5.o"), GCC5);
