@@ -122,7 +122,10 @@ fn parse() -> anyhow::Result<Outcome> {
 fn find(names: &[(String, Kind)]) -> anyhow::Result<Outcome> {
     let btf = purebpf::RunningKernel::unprivileged().btf()?;
     for kind in [Kind::Struct, Kind::Func] {
-        ensure!(btf.find("no such name", kind).is_none(), "a name that is none");
+        ensure!(
+            btf.find("no such name", kind).is_none(),
+            "a name that is none"
+        );
     }
     let start = Instant::now();
     for (name, kind) in names {

@@ -4,6 +4,7 @@
 //! compare.rs  cargo run --release -- compare DIR: program by program against libbpf
 //! speed.rs    cargo run --release -- speed: instructions and time to load an object
 //! btf.rs      cargo run --release -- btf: instructions and time to read, search and merge BTF
+//! read.rs     cargo run --release -- read FILES...: what both read of the same BTF
 //! size.rs     cargo run --release -- size: bytes of a minimal program
 //! dump.rs     cargo run --release -- dump [FILES...]: types as C and values as text against libbpf
 //! libbpf.rs   what libbpf makes of an object; libbpf_dump.rs what it prints of types and values
@@ -19,6 +20,7 @@ mod libbpf;
 mod libbpf_dump;
 mod ours;
 mod peers;
+mod read;
 mod report;
 mod size;
 mod speed;
@@ -75,6 +77,8 @@ enum Command {
         /// A folder of objects
         folder: Option<PathBuf>,
     },
+    /// Read BTF, and list what both sides see differently
+    Read(read::Arguments),
     /// Print types as C and values as text, and list differences from libbpf
     Dump(dump::Arguments),
     /// Print all types of a file once, for a profiler to count
@@ -128,6 +132,7 @@ fn main() -> anyhow::Result<()> {
         Command::Btf { folder, runs } => btf::run(folder.as_deref(), runs),
         Command::BtfJob { by, job, folder } => btf::one(by, job, folder.as_deref()),
         Command::Size => size::run(),
+        Command::Read(arguments) => read::run(&arguments),
         Command::Dump(arguments) => dump::run(&arguments),
         Command::Print { who, file, base } => dump::print_all(who, &file, base.as_deref()),
         Command::Load { who, file } => match who {

@@ -7,7 +7,7 @@ use crate::types::TypeKind;
 
 /// Steps along a chain of references before it counts as a loop; libbpf's own limit.
 pub(crate) const MAX_DEPTH: u32 = 32;
-/// The same for chains of typedefs and modifiers, where libbpf has none.
+/// The same for chains of typedefs and modifiers, and for alignment, where libbpf has none.
 const MAX_CHAIN: u32 = 256;
 /// Steps of a walk that branches, over all branches.
 pub(crate) const MAX_STEPS: u32 = 1 << 20;
@@ -194,14 +194,14 @@ impl Btf {
     /// nesting beyond reason.
     #[doc(alias = "btf__align_of")]
     pub fn align_of(&self, id: TypeId) -> Result<u32> {
-        self.align_within(id, MAX_DEPTH, &mut Budget::new(id))
+        self.align_within(id, MAX_CHAIN, &mut Budget::new(id))
     }
 
     fn align_within(&self, id: TypeId, depth: u32, budget: &mut Budget) -> Result<u32> {
         budget.spend(1)?;
         let depth = depth.checked_sub(1).ok_or(Error::Depth {
             id,
-            limit: MAX_DEPTH,
+            limit: MAX_CHAIN,
         })?;
         let ty = self.ty(id)?;
         match ty.kind {

@@ -179,6 +179,12 @@ impl Decoder<'_> {
                     let start = member.bit_offset.saturating_add(offset.into());
                     this.bitfield(&ty, bytes, start, bits)
                 }
+                // One between other members only marks a place.
+                (0, TypeKind::Array { nelems: 0, .. })
+                    if !is_at_end(member.bit_offset as usize / 8, composite.size as usize) =>
+                {
+                    this.decode(member.ty, &[], depth)?
+                }
                 (0, _) => match bytes.get(member.bit_offset as usize / 8..) {
                     Some(bytes) => this.decode(member.ty, bytes, depth)?,
                     None => Value::Truncated,
@@ -284,6 +290,11 @@ impl Decoder<'_> {
             value,
         }
     }
+}
+
+/// Whether an array without a length of its own may go on behind the type; it may begin in padding.
+pub(crate) fn is_at_end(start: usize, size: usize) -> bool {
+    start.saturating_add(8) > size
 }
 
 /// Whether this is `char`; compilers seldom set the flag that says so.

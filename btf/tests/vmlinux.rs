@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use purebpf_btf::core::{Outcome, RelocationKind, Resolver};
+use purebpf_btf::dump::{Header, ValueText};
 use purebpf_btf::ext::CoreRelo;
 use purebpf_btf::{Btf, BtfBuilder, Endian, IntEncoding, Kind, NewMember, TypeId, TypeKind, value};
 
@@ -188,4 +189,23 @@ fn core_relocation_finds_the_kernels_offset() {
     };
     assert_eq!(new, u64::from(member.bit_offset / 8));
     assert_eq!(target.ty(TypeId::VOID).unwrap().kind.id(), Some(Kind::Void));
+}
+
+#[test]
+fn all_types_are_printed_as_a_header_and_their_values_as_text() {
+    let Some(btf) = kernel("all_types_are_printed_as_a_header_and_their_values_as_text") else {
+        return;
+    };
+    let header = Header::new(&btf).to_text().unwrap();
+    assert!(header.contains("\nstruct task_struct {\n"));
+    assert_eq!(header.matches('{').count(), header.matches('}').count());
+    let mut printer = ValueText::new(&btf).emit_zeroes(true);
+    for id in btf.ids() {
+        let is_struct = btf.ty(id).unwrap().kind.composite().is_some();
+        let size = btf.resolve_size(id).unwrap_or(0);
+        if is_struct && size < 1 << 12 {
+            let text = printer.to_text(id, &vec![0xa5; size as usize]).unwrap();
+            assert!(text.ends_with('}') && !text.contains("<truncated>"), "{id}");
+        }
+    }
 }

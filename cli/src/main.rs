@@ -3,17 +3,21 @@
 //! ```text
 //! plan.rs   purebpf plan: what would be loaded, without a kernel
 //! load.rs   purebpf load: what the kernel says to each program
+//! btf/      purebpf btf: types printed, merged, made smaller
 //! run/      purebpf run: load, attach, and show what arrives
 //! target.rs the kernel that a plan is made for
+//! source.rs where BTF comes from
 //! print.rs  output: tables, lines, errors
 //! ```
 
 #![forbid(unsafe_code)]
 
+mod btf;
 mod load;
 mod plan;
 mod print;
 mod run;
+mod source;
 mod target;
 
 use std::process::ExitCode;
@@ -41,6 +45,8 @@ enum Command {
     Plan(plan::Arguments),
     /// Load an object, or each of its programs by itself, and show what the kernel says
     Load(load::Arguments),
+    /// Print, check and combine BTF, the types of the kernel and of objects
+    Btf(btf::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +54,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Load(arguments) => load::run(&arguments),
+        Command::Btf(arguments) => btf::run(&arguments),
     };
     match result {
         Ok(code) => code,

@@ -20,9 +20,9 @@ pub(crate) struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// BTF of the kernel to plan for: raw, or an ELF file with a section .BTF [default: this machine's]
+    /// BTF of the kernel to plan for, as `purebpf btf` takes it [default: this machine's]
     #[arg(long)]
-    btf: Option<PathBuf>,
+    btf: Option<String>,
     /// Print the final instructions of every program
     #[arg(long, conflicts_with = "json")]
     instructions: bool,

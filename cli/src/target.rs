@@ -1,13 +1,13 @@
 //! The kernel that `purebpf plan` plans for: this machine's, as its files describe it, perhaps
 //! with the types of another.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use purebpf::RunningKernel;
 use purebpf::btf::Btf;
 use purebpf::plan::{Error, Feature, ModuleBtf, TargetKernel};
+
+use crate::source;
 
 /// This machine's kernel, with other BTF if the user gave some.
 pub(crate) struct Target {
@@ -17,9 +17,9 @@ pub(crate) struct Target {
 
 impl Target {
     /// The kernel to plan for.
-    pub(crate) fn new(btf: Option<&Path>) -> anyhow::Result<Self> {
+    pub(crate) fn new(btf: Option<&str>) -> anyhow::Result<Self> {
         let btf = match btf {
-            Some(path) => Some(read(path).with_context(|| format!("reading {}", path.display()))?),
+            Some(name) => Some(source::btf(name, None)?),
             None => None,
         };
         Ok(Self {
@@ -27,18 +27,6 @@ impl Target {
             btf,
         })
     }
-}
-
-fn read(path: &Path) -> anyhow::Result<Arc<Btf>> {
-    let bytes = std::fs::read(path)?;
-    let btf = match bytes.starts_with(b"\x7fELF") {
-        true => {
-            let btf = purebpf::elf::find_section(&bytes, ".BTF")?;
-            Btf::parse(btf.context("it has no section `.BTF`")?)?
-        }
-        false => Btf::parse(bytes)?,
-    };
-    Ok(Arc::new(btf))
 }
 
 impl TargetKernel for Target {

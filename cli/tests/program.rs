@@ -9,32 +9,15 @@
     reason = "a test fails by panicking"
 )]
 
+mod common;
+
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use common::{fixture, purebpf};
 use serde_json::Value;
-
-fn purebpf() -> Command {
-    let built = Path::new(env!("CARGO_BIN_EXE_purebpf"));
-    // In a virtual machine the program is installed.
-    Command::new(if built.exists() {
-        built
-    } else {
-        Path::new("purebpf")
-    })
-}
-
-fn fixture(name: &str) -> PathBuf {
-    let here = Path::new("tests/bpf").join(name);
-    match here.exists() {
-        true => here,
-        false => Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../tests/bpf")
-            .join(name),
-    }
-}
 
 fn run(arguments: &[&str]) -> Output {
     purebpf().args(arguments).output().unwrap()

@@ -1,10 +1,11 @@
-//! Any bytes as a value of any type.
+//! Any bytes as a value of any type: as a tree, as JSON, as text.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use purebpf_btf::value::{Value, decode};
-use purebpf_btf::{Btf, TypeId};
+use purebpf_btf::dump::ValueText;
+use purebpf_btf::value::{Value, decode_as};
+use purebpf_btf::{Btf, Endian, TypeId};
 
 /// How many values a tree is made of.
 fn parts(value: &Value) -> usize {
@@ -22,12 +23,34 @@ fuzz_target!(|data: &[u8]| {
     let (Ok(btf), Some((id, bytes))) = (Btf::parse(btf), bytes.split_first_chunk()) else {
         return;
     };
-    let id = u32::from(u16::from_le_bytes(*id));
-    if let Ok(value) = decode(&btf, TypeId(id % btf.len()), bytes) {
+    let number = u16::from_le_bytes(*id);
+    let id = TypeId(u32::from(number) % btf.len());
+    let option = |bit: u16| number >> bit & 1 != 0;
+    let endian = if option(15) {
+        Endian::Big
+    } else {
+        Endian::Little
+    };
+    if let Ok(value) = decode_as(&btf, id, bytes, endian) {
         assert!(
             parts(&value) <= 4 * bytes.len() + (1 << 18),
             "{} parts",
             parts(&value)
         );
+        let json = value.to_json();
+        let read: Result<serde_json::Value, _> = serde_json::from_str(&json);
+        read.expect("it is JSON");
+        serde_json::to_string(&value).expect("all of it can be written");
+    }
+    let mut printer = ValueText::new(&btf)
+        .compact(option(14))
+        .emit_zeroes(option(13))
+        .emit_strings(option(12))
+        .enum_flags(option(11))
+        .skip_names(option(10))
+        .endian(endian);
+    if let Ok(text) = printer.to_text(id, bytes) {
+        let most = (24 << 20) + 64 * bytes.len() + data.len();
+        assert!(text.len() <= most, "{} bytes", text.len());
     }
 });

@@ -180,7 +180,7 @@ impl<'a> CDump<'a> {
     /// Sets whether a member without a name gets the braces of its type even if that has a name;
     /// otherwise it is printed as `struct x;`, as libbpf does.
     ///
-    /// Linux from 6.19 on has such members. Compilers take `struct x;` for one only with
+    /// Kernels after 6.18 have such members. Compilers take `struct x;` for one only with
     /// `-fms-extensions`, and leave it out of the struct without.
     #[must_use]
     pub fn expand_unnamed(mut self, expand: bool) -> Self {
@@ -338,7 +338,7 @@ impl<'a> CDump<'a> {
         let left = u32::try_from(steps)
             .ok()
             .and_then(|steps| limits.steps_left.checked_sub(steps));
-        limits.steps_left = left.ok_or(Error::TooComplex {
+        limits.steps_left = left.ok_or_else(|| Error::TooComplex {
             id,
             limit: limits.steps,
         })?;

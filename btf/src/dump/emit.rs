@@ -25,7 +25,7 @@ impl<'a> CDump<'a> {
         }
         let ty = self.btf.ty(id)?;
         if state.has(State::EMITTING) {
-            return self.emit_within_itself(&ty, container, depth);
+            return self.emit_within_itself(&ty, container);
         }
         let depth = self.descend(id, depth)?;
         match ty.kind {
@@ -83,18 +83,12 @@ impl<'a> CDump<'a> {
         Ok(())
     }
 
-    /// The type is named inside of its own definition.
-    fn emit_within_itself(&mut self, ty: &Type<'a>, container: TypeId, depth: u32) -> Result<()> {
-        match ty.kind {
-            // Inside its own braces a struct is known.
-            TypeKind::Struct(_) | TypeKind::Union(_)
-                if ty.id != container && !ty.is_anonymous() =>
-            {
-                self.forward_once(ty)?;
-            }
-            // Enough for pointers to it, of which alone there can be a loop.
-            TypeKind::Typedef(_) => self.typedef_once(ty, depth)?,
-            _ => {}
+    /// The type is named inside of its own definition; of typedefs no such loop can be put in order.
+    fn emit_within_itself(&mut self, ty: &Type<'a>, container: TypeId) -> Result<()> {
+        // Inside its own braces a struct is known.
+        let is_known = ty.id == container || ty.is_anonymous();
+        if ty.kind.composite().is_some() && !is_known {
+            self.forward_once(ty)?;
         }
         Ok(())
     }

@@ -11,6 +11,7 @@
 //! header.rs   a whole header, as `bpftool btf dump format c` prints
 //! sort.rs     the order of types in a header, whatever their order in the BTF
 //! value.rs    bytes of a type as text in the manner of a C initialiser; its options
+//! array.rs    arrays, characters and strings in that text
 //! scalar.rs   numbers, pointers, enumerators in that text
 //! zero.rs     whether a value is worth printing
 //! ```
@@ -18,6 +19,7 @@
 //! A BTF comes in, text comes out; anybody may call it, with any BTF: nesting, steps and length of
 //! the text are bounded.
 
+mod array;
 mod body;
 mod c;
 mod declare;

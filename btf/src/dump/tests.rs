@@ -330,6 +330,20 @@ fn pointers_need_only_a_declaration_and_members_a_definition() {
 }
 
 #[test]
+fn pointer_to_an_array_needs_the_definition_of_its_elements() {
+    let (mut btf, int, _) = builder();
+    let array = btf.add_array(TypeId(6), int, 2).unwrap();
+    let to_array = btf.add_ptr(array).unwrap();
+    btf.add_struct("user", 8, &[at("p", to_array, 0)]).unwrap();
+    let elem = btf.add_struct("elem", 4, &[at("x", int, 0)]).unwrap();
+    assert_eq!(elem, TypeId(6));
+    assert_eq!(
+        all(&btf),
+        "struct elem {\n\tint x;\n};\n\nstruct user {\n\tstruct elem (*p)[2];\n};\n\n"
+    );
+}
+
+#[test]
 fn typedefs_chain_and_are_declared_early_in_a_loop() {
     let (mut btf, int, _) = builder();
     let number = btf.add_typedef("number", int).unwrap();
@@ -487,6 +501,7 @@ fn text_of_few_types_stays_bounded() {
             matches!(error, Error::TextTooLong { .. } | Error::TooComplex { .. }),
             "{id}: {error}"
         );
+        assert_eq!(out, "", "{id}");
     }
     let mut out = String::new();
     let error = CDump::new(&btf)

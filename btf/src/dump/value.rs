@@ -7,7 +7,6 @@ use crate::id::TypeId;
 use crate::query::MAX_DEPTH;
 use crate::raw::Endian;
 use crate::types::{Composite, Linkage, Type, TypeKind};
-use crate::value::is_char;
 
 use super::c::CDump;
 
@@ -42,7 +41,7 @@ const STEPS: usize = 1 << 24;
 ///   negative number that is none is followed by a comma;
 /// - a null pointer is `0x0`; floating point numbers other than of 4 and 8 bytes are hexadecimal;
 /// - a member that cannot be read whole does not end the text of those around it;
-/// - the second line of a variable is not indented twice.
+/// - the value of a variable is not indented a second time.
 #[derive(Debug)]
 #[doc(alias = "btf_dump_type_data_opts")]
 pub struct ValueText<'a> {
@@ -190,7 +189,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    const fn of(id: TypeId) -> Self {
+    pub(super) const fn of(id: TypeId) -> Self {
         Self {
             id,
             start: 0,
@@ -211,7 +210,7 @@ pub(super) struct Nesting {
 }
 
 impl Nesting {
-    fn inside(self, id: TypeId, in_array: bool) -> Result<Self> {
+    pub(super) fn inside(self, id: TypeId, in_array: bool) -> Result<Self> {
         if self.depth >= MAX_DEPTH {
             return Err(Error::Depth {
                 id,
@@ -241,7 +240,7 @@ pub(super) struct Printer<'p, 'a> {
     pub(super) style: TextStyle<'p>,
     pub(super) bytes: &'p [u8],
     /// Where the whole type ends, and a flexible array may begin.
-    end: usize,
+    pub(super) end: usize,
     pub(super) out: &'p mut String,
     /// Values that may still be printed.
     lines: usize,
@@ -250,7 +249,7 @@ pub(super) struct Printer<'p, 'a> {
 }
 
 impl<'a> Printer<'_, 'a> {
-    fn value(&mut self, name: &str, place: Place, nesting: Nesting) -> Result<Shown> {
+    pub(super) fn value(&mut self, name: &str, place: Place, nesting: Nesting) -> Result<Shown> {
         let size = self.btf.resolve_size(place.id)? as usize;
         if !self.charge(0) {
             return Ok(self.cut(nesting));
@@ -290,14 +289,14 @@ impl<'a> Printer<'_, 'a> {
     }
 
     /// Takes note of a line; there is none left if this fails.
-    fn charge(&mut self, text: usize) -> bool {
+    pub(super) fn charge(&mut self, text: usize) -> bool {
         let left = self.lines.checked_sub(1 + text / 16);
         let fits = left.is_some() && self.out.len() <= self.end_of_text;
         self.lines = if fits { left.unwrap_or(0) } else { 0 };
         fits
     }
 
-    fn cut(&mut self, nesting: Nesting) -> Shown {
+    pub(super) fn cut(&mut self, nesting: Nesting) -> Shown {
         self.indent(nesting);
         self.out.push_str("<truncated>");
         self.close(nesting);
@@ -305,7 +304,7 @@ impl<'a> Printer<'_, 'a> {
     }
 
     /// What stands before a value on its line.
-    fn indent(&mut self, nesting: Nesting) {
+    pub(super) fn indent(&mut self, nesting: Nesting) {
         if self.style.compact || nesting.after_name {
             return;
         }
@@ -314,21 +313,21 @@ impl<'a> Printer<'_, 'a> {
         }
     }
 
-    fn new_line(&mut self) {
+    pub(super) fn new_line(&mut self) {
         if !self.style.compact {
             self.out.push('\n');
         }
     }
 
     /// What stands behind a value.
-    fn close(&mut self, nesting: Nesting) {
+    pub(super) fn close(&mut self, nesting: Nesting) {
         if nesting.depth > 0 {
             self.out.push(',');
             self.new_line();
         }
     }
 
-    fn close_with(&mut self, bracket: char, nesting: Nesting) {
+    pub(super) fn close_with(&mut self, bracket: char, nesting: Nesting) {
         self.indent(Nesting {
             after_name: false,
             ..nesting
@@ -362,103 +361,6 @@ impl<'a> Printer<'_, 'a> {
         }
         self.close_with('}', nesting);
         Ok(shown)
-    }
-
-    fn array(
-        &mut self,
-        elem: TypeId,
-        nelems: u32,
-        place: Place,
-        nesting: Nesting,
-    ) -> Result<Shown> {
-        let inside = nesting.inside(place.id, true)?;
-        let size = self.btf.resolve_size(elem)? as usize;
-        let count = self.count(nelems, size, place.start);
-        let elem_ty = self.btf.ty(self.btf.skip_mods_and_typedefs(elem)?)?;
-        let is_text = is_char(self.btf, &elem_ty);
-        let is_signed =
-            matches!(elem_ty.kind, TypeKind::Int { encoding, .. } if encoding.is_signed());
-        if is_text && self.style.strings && self.string(place.start, count) {
-            self.close(nesting);
-            return Ok(Shown::Whole);
-        }
-        self.out.push('[');
-        self.new_line();
-        let mut shown = Shown::Whole;
-        for index in 0..count {
-            let start = index
-                .checked_mul(size)
-                .and_then(|offset| place.start.checked_add(offset));
-            let part = Place {
-                start: start.unwrap_or(usize::MAX),
-                ..Place::of(elem)
-            };
-            if is_text && let Some(byte) = self.bytes.get(part.start) {
-                let byte = *byte;
-                if byte == 0 && !self.style.zeroes {
-                    break;
-                }
-                if !self.charge(0) {
-                    shown = self.cut(inside);
-                    break;
-                }
-                self.char(byte, is_signed, inside);
-                if byte == 0 {
-                    break;
-                }
-                continue;
-            }
-            shown = self.value("", part, inside)?;
-            if shown == Shown::Cut {
-                break;
-            }
-        }
-        self.close_with(']', nesting);
-        Ok(shown)
-    }
-
-    /// How many elements there are: those of a flexible array are as many as there are bytes.
-    pub(super) fn count(&self, nelems: u32, size: usize, start: usize) -> usize {
-        let left = self.bytes.len().saturating_sub(start);
-        match (nelems, left.checked_div(size)) {
-            (_, None) => 0,
-            (0, Some(rest)) if start >= self.end => rest,
-            (nelems, _) => nelems as usize,
-        }
-    }
-
-    fn char(&mut self, byte: u8, is_signed: bool, nesting: Nesting) {
-        self.indent(nesting);
-        match byte {
-            0 => self.out.push_str("'\\0'"),
-            b' '..=b'~' => {
-                self.out.push('\'');
-                self.out.push(byte.into());
-                self.out.push('\'');
-            }
-            other if is_signed => self.out.push_str(&other.cast_signed().to_string()),
-            other => self.out.push_str(&other.to_string()),
-        }
-        self.close(nesting);
-    }
-
-    /// Prints chars as a string, if a NUL ends them.
-    fn string(&mut self, start: usize, count: usize) -> bool {
-        let rest = self.bytes.get(start..).unwrap_or_default();
-        let text = rest.get(..count).unwrap_or(rest);
-        let end = text.iter().position(|byte| *byte == 0);
-        let Some(end) = end.filter(|end| self.charge(*end)) else {
-            return false;
-        };
-        self.out.push('"');
-        for byte in text.get(..end).unwrap_or_default() {
-            match byte {
-                b' '..=b'~' => self.out.push((*byte).into()),
-                other => self.out.push_str(&format!("\\x{other:02x}")),
-            }
-        }
-        self.out.push('"');
-        true
     }
 
     fn var(
@@ -507,7 +409,7 @@ impl<'a> Printer<'_, 'a> {
             // A flexible array takes what its own variable has behind the type; before an object is
             // loaded the sizes of variables are not known.
             let after = |size: u32| place.start.saturating_add(size as usize);
-            self.end = after(self.btf.resolve_size(secinfo.ty)?.max(1));
+            self.end = after(self.btf.resolve_size(secinfo.ty)?);
             self.bytes = match secinfo.size {
                 0 => whole.get(..self.end),
                 size => whole.get(..after(size)),

@@ -231,9 +231,9 @@ fn bitfields_are_hexadecimal_and_only_their_bits_count() {
 fn enums_are_named_or_numbers_or_flags() {
     let (mut btf, ..) = builder();
     let flags = [
+        value("AB", 3),
         value("A", 1),
         value("B", 2),
-        value("AB", 3),
         value("TOP", 1 << 31),
     ];
     let flags = btf.add_enum("flags", 4, &flags).unwrap();
@@ -254,6 +254,7 @@ fn enums_are_named_or_numbers_or_flags() {
         (3, "AB", "AB"),
         (0x8000_0000, "TOP", "TOP"),
         (0x8000_0002, "2147483650", "B|TOP"),
+        (0x8000_0001, "2147483649", "A|TOP"),
         (0x10, "16", "16"),
         (0x12, "18", "18"),
         (0, "0", "0"),
@@ -267,8 +268,15 @@ fn enums_are_named_or_numbers_or_flags() {
 
 #[test]
 fn flexible_array_takes_what_is_behind_the_type() {
-    let (mut btf, int, _) = builder();
+    let (mut btf, int, char_) = builder();
     let rest = btf.add_array(int, int, 0).unwrap();
+    let text_rest = btf.add_array(char_, int, 0).unwrap();
+    let members = [
+        at("n", int, 0),
+        at("kind", char_, 4),
+        at("text", text_rest, 5),
+    ];
+    let padded = btf.add_struct("padded", 8, &members).unwrap();
     let mark = btf
         .add_struct("mark", 4, &[at("here", rest, 0), at("x", int, 0)])
         .unwrap();
@@ -286,6 +294,10 @@ fn flexible_array_takes_what_is_behind_the_type() {
     );
     assert_eq!(text(&btf, id, &bytes[..4]), "(struct s){.n = (int)2,}");
     assert_eq!(text(&btf, mark, &bytes[..4]), "(struct mark){.x = (int)2,}");
+    assert_eq!(
+        text(&btf, padded, b"\x02\0\0\0\x01abc\0"),
+        "(struct padded){.n = (int)2,.kind = (char)1,.text = (char[0])['a','b','c',],}"
+    );
 }
 
 #[test]

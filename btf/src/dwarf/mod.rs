@@ -24,6 +24,8 @@
 //! - type units and the variables of files with link-time optimization are read;
 //! - functions that are only declared by their symbol (undefined ones) are left out, and so are
 //!   variables that the compiler keeps in another form, or that overlap;
+//! - a function of a module stays if the base has one of the same name and prototype, since it is
+//!   another function; pahole takes them for one;
 //! - what BTF cannot express loses its members, or becomes void, and is counted; pahole fails;
 //! - for BPF objects it is what clang makes, see [`Dialect`].
 //!

@@ -4,8 +4,10 @@ use std::io::Read;
 
 use crate::error::{Error, Result};
 
-/// More than any kernel has; behind it the data counts as damaged.
-const LIMIT: u64 = 1 << 30;
+/// The most bytes that a file may be when it is unpacked; real ones grow to about five times.
+pub(super) const fn limit(packed: usize) -> u64 {
+    packed as u64 * 100 + (1 << 20)
+}
 
 /// One format: how its data starts, and how to read it.
 pub(super) struct Format {
@@ -51,18 +53,26 @@ pub(super) fn unpack(data: &[u8]) -> Result<Option<Vec<u8>>> {
         what: format.name,
         source: Box::new(source),
     };
-    format.unpack(data, &mut content).map_err(fault)?;
+    let limit = limit(data.len());
+    format.unpack(data, limit, &mut content).map_err(fault)?;
     Ok(Some(content))
 }
 
 impl Format {
     /// Unpacks data that starts with the magic, as far as it can be read; what follows it is left
     /// alone.
-    pub(super) fn unpack(&self, data: &[u8], content: &mut Vec<u8>) -> std::io::Result<()> {
-        let mut reader = (self.reader)(data)?.take(LIMIT);
+    pub(super) fn unpack(
+        &self,
+        data: &[u8],
+        limit: u64,
+        content: &mut Vec<u8>,
+    ) -> std::io::Result<()> {
+        let mut reader = (self.reader)(data)?.take(limit);
         reader.read_to_end(content)?;
-        if content.len() as u64 == LIMIT {
-            return Err(std::io::Error::other("the content has a gigabyte or more"));
+        if content.len() as u64 == limit {
+            return Err(std::io::Error::other(
+                "it grows to more than any kernel has",
+            ));
         }
         Ok(())
     }

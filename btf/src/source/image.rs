@@ -3,24 +3,19 @@
 //! On x86 the image unpacks itself: the kernel is an ELF file that lies compressed in it. On arm64
 //! and s390x what lies there is the kernel's memory, without headers, and so is its BTF.
 
-use super::compressed::{FORMATS, Format};
+use super::compressed::{FORMATS, Format, limit};
 use super::{Sections, elf};
 use crate::btf::Btf;
 use crate::error::{Error, Result};
 use crate::raw::{Endian, HEADER_LEN, HEADER_LEN_LAYOUT, MAGIC, VERSION};
 
-/// Places that look like the start of compressed data and are not; there are few in real images.
-const MAX_TRIES: usize = 64;
-
 pub(super) fn find(image: &[u8]) -> Result<Sections> {
-    let mut tries = 0;
+    // What looks like compressed data and is none costs little, unless it was made to cost much.
+    let mut left = limit(image.len());
     for format in FORMATS {
         for at in positions(image, format.magic) {
-            if tries == MAX_TRIES {
-                break;
-            }
-            tries += 1;
-            if let Some(found) = unpacked(format, image.get(at..).unwrap_or_default()) {
+            let data = image.get(at..).unwrap_or_default();
+            if let Some(found) = unpacked(format, data, &mut left) {
                 return Ok(found);
             }
         }
@@ -30,10 +25,13 @@ pub(super) fn find(image: &[u8]) -> Result<Sections> {
     })
 }
 
-fn unpacked(format: &Format, data: &[u8]) -> Option<Sections> {
+fn unpacked(format: &Format, data: &[u8], left: &mut u64) -> Option<Sections> {
+    const START: u64 = 1 << 12;
     let mut content = Vec::new();
+    let result = format.unpack(data, *left, &mut content);
+    *left = left.saturating_sub(content.len() as u64 + START);
     // The length of the kernel stands behind it, which some formats take for more data.
-    if format.unpack(data, &mut content).is_err() && content.is_empty() {
+    if result.is_err() && content.is_empty() {
         return None;
     }
     if elf::is_elf(&content) {
@@ -45,14 +43,18 @@ fn unpacked(format: &Format, data: &[u8]) -> Option<Sections> {
 /// The largest BTF that lies anywhere in these bytes.
 fn in_memory(memory: &[u8]) -> Option<Sections> {
     let mut largest: Option<&[u8]> = None;
+    let mut left = memory.len().saturating_mul(4);
     for magic in [MAGIC.to_le_bytes(), MAGIC.to_be_bytes()] {
         let start = [magic[0], magic[1], VERSION, 0];
         for at in positions(memory, &start) {
-            let data = memory.get(at..).and_then(whole);
-            let is_larger = |data: &&[u8]| largest.is_none_or(|largest| largest.len() < data.len());
-            if let Some(data) = data.filter(is_larger)
-                && Btf::parse(data).is_ok_and(|btf| btf.len() > 1)
-            {
+            let Some(data) = memory.get(at..).and_then(whole) else {
+                continue;
+            };
+            if largest.is_some_and(|largest| largest.len() >= data.len()) {
+                continue;
+            }
+            left = left.checked_sub(data.len())?;
+            if Btf::parse(data).is_ok_and(|btf| btf.len() > 1) {
                 largest = Some(data);
             }
         }

@@ -362,3 +362,22 @@ fn bytes_of_the_other_order_are_turned_around() {
     assert_eq!(value(Endian::Big), fields(0x102, 7));
     assert_eq!(value(Endian::Little), fields(0x0201_0000, -1));
 }
+
+#[test]
+fn empty_array_between_members_marks_a_place() {
+    let (mut btf, int, _) = builder();
+    let none = btf.add_array(int, int, 0).unwrap();
+    let members = [
+        at("start", none, 0),
+        at("a", int, 0),
+        at("b", int, 4),
+        at("c", int, 8),
+    ];
+    let id = btf.add_struct("s", 12, &members).unwrap();
+    let btf = btf.finish().unwrap();
+    let Value::Struct(fields) = decode(&btf, id, &[1; 12]).unwrap() else {
+        panic!("it is a struct");
+    };
+    assert_eq!(fields[0], named("start", Value::Array(Vec::new())));
+    assert!(matches!(fields[3].1, Value::Int(0x0101_0101)));
+}

@@ -1,0 +1,23 @@
+//! Any bytes as damaged BTF, and what the kernel would say of it.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use purebpf_btf::Btf;
+
+fuzz_target!(|data: &[u8]| {
+    let strict = Btf::parse(data);
+    let Ok(lenient) = Btf::parse_lenient(data, None) else {
+        assert!(strict.is_err());
+        return;
+    };
+    match strict {
+        Ok(strict) => {
+            assert!(lenient.faults.is_empty());
+            assert_eq!(lenient.btf.raw_bytes(), strict.raw_bytes());
+        }
+        Err(_) => assert!(!lenient.faults.is_empty()),
+    }
+    purebpf_fuzz::walk(&lenient.btf);
+    std::hint::black_box(lenient.btf.check().is_ok());
+});
