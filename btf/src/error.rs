@@ -340,6 +340,20 @@ pub enum Error {
         /// What follows from that.
         second_value: Box<str>,
     },
+    /// An ELF file, or the DWARF in it, cannot be read.
+    #[error("cannot read {what}")]
+    DebugInfo {
+        /// Which part of it.
+        what: Box<str>,
+        /// Why.
+        source: BoxedError,
+    },
+    /// A file has no DWARF.
+    #[error("the file has no debug information: {problem}")]
+    NoDebugInfo {
+        /// What it has instead.
+        problem: &'static str,
+    },
     /// The BTF of the target's modules could not be had.
     #[error("cannot read the BTF of kernel modules")]
     Modules {

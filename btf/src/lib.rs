@@ -15,6 +15,8 @@
 //! minimal.rs   the smallest BTF that relocates given objects
 //! value.rs     bytes of a type as a tree of values, and that as JSON
 //! dump/        types as C, bytes of a type as text in the manner of C
+//! diff/        what differs between two BTFs
+//! dwarf/       BTF out of DWARF (feature `dwarf`)
 //! source/      where a file has its BTF (features `elf`, `compressed`)
 //! strings.rs   a string section in the making
 //! raw.rs       header and byte order; kind.rs, shape.rs the kinds and their records
@@ -34,8 +36,11 @@ mod check;
 pub mod core;
 mod data;
 mod dedup;
+pub mod diff;
 mod distill;
 pub mod dump;
+#[cfg(feature = "dwarf")]
+pub mod dwarf;
 mod entries;
 mod error;
 pub mod ext;

@@ -34,6 +34,7 @@ fn inputs(file: &[u8]) -> Option<Vec<(&'static str, Vec<u8>)>> {
         ("btf_parse", btf.to_vec()),
         ("btf_split", join(btf, &split)),
         ("btf_split", join(btf, btf)),
+        ("btf_diff", join(btf, btf)),
         ("btf_dedup", join(&[], btf)),
         ("btf_dedup", join(btf, btf)),
         ("btf_relocate", join(btf, btf)),
@@ -56,7 +57,17 @@ fn inputs(file: &[u8]) -> Option<Vec<(&'static str, Vec<u8>)>> {
 
 fn main() -> std::io::Result<()> {
     let corpus = std::env::args().nth(1).expect("the folder for the corpus");
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/bpf");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for entry in fs::read_dir(root.join("btf/tests/dwarf"))? {
+        let path = entry?.path();
+        let is_elf = path.extension().is_some_and(|e| e == "o" || e == "so");
+        if let Some(name) = path.file_name().filter(|_| is_elf) {
+            let folder = Path::new(&corpus).join("dwarf");
+            fs::create_dir_all(&folder)?;
+            fs::copy(&path, folder.join(name))?;
+        }
+    }
+    let fixtures = root.join("tests/bpf");
     for entry in fs::read_dir(fixtures)? {
         let path = entry?.path();
         let Some(name) = path

@@ -137,7 +137,7 @@ impl BtfBuilder {
     }
 
     /// Appends a record of a known kind whose words are right.
-    pub(super) fn push(
+    pub(crate) fn push(
         &mut self,
         name_off: u32,
         info: Info,
