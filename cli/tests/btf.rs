@@ -145,3 +145,38 @@ fn what_is_wrong_with_a_source_is_said() {
     let output = run(&["btf", "min", &object, text_file.path(), "-o", "/dev/null"]);
     assert!(output.error.contains(text_file.path()), "{}", output.error);
 }
+
+#[test]
+fn difference_of_two_objects_is_said_and_in_the_exit_status() {
+    let (a, b) = (fixture("core.bpf.o"), fixture("globals.bpf.o"));
+    let same = run(&["btf", "diff", &a, &a]);
+    assert!(same.is_success, "{}", same.error);
+    assert!(!same.text.contains("only in"), "{}", same.text);
+    let different = run(&["btf", "diff", &a, &b]);
+    assert!(!different.is_success);
+    assert!(
+        different.text.contains("- struct answers"),
+        "{}",
+        different.text
+    );
+    let json: Value = serde_json::from_str(&run(&["btf", "diff", &a, &b, "--json"]).text).unwrap();
+    let only = json["only_a"].as_array().unwrap();
+    assert!(only.iter().any(|subject| subject["name"] == "answers"));
+}
+
+#[test]
+fn debug_information_becomes_btf() {
+    let (file, encoded) = (Temporary::new("shapes.o"), Temporary::new("shapes.btf"));
+    std::fs::write(&file.0, include_bytes!("../../btf/tests/dwarf/gcc5.o")).unwrap();
+    let said = text(&["btf", "encode", file.path(), "-o", encoded.path()]);
+    assert!(said.starts_with("1 units: "), "{said}");
+    text(&["btf", "check", encoded.path()]);
+    let lines = text(&["btf", "dump", encoded.path()]);
+    assert!(lines.contains(" STRUCT '"), "{lines}");
+    let output = run(&["btf", "encode", &fixture("core.bpf.o"), "-o", "/dev/null"]);
+    assert!(
+        output.error.contains("no debug information"),
+        "{}",
+        output.error
+    );
+}

@@ -122,17 +122,30 @@ fn module_files(base: &Arc<Btf>) -> Result<Arc<[ModuleBtf]>, Error> {
         if name == "vmlinux" {
             continue;
         }
-        let failed = |e| failed(&format!("the BTF of its module `{name}`"), e);
         let bytes = std::fs::read(&path)
-            .map_err(|e| self::failed(&format!("the BTF of its module `{name}`"), e))?;
-        let btf = Btf::parse_split(bytes, Arc::clone(base)).map_err(failed)?;
-        modules.push(ModuleBtf {
-            name: name.into(),
-            btf: Arc::new(btf),
-        });
+            .map_err(|e| failed(&format!("the BTF of its module `{name}`"), e))?;
+        modules.extend(module(name, bytes, base));
     }
     modules.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(modules.into())
+}
+
+/// A module, if there is anything sound in its BTF: what does not need it must not fail for it.
+fn module(name: String, bytes: Vec<u8>, base: &Arc<Btf>) -> Option<ModuleBtf> {
+    let lenient = match Btf::parse_lenient(bytes, Some(Arc::clone(base))) {
+        Ok(lenient) => lenient,
+        Err(error) => {
+            log::warn!("the BTF of module `{name}` is passed over: {error}");
+            return None;
+        }
+    };
+    for fault in &lenient.faults {
+        log::warn!("the BTF of module `{name}` is damaged: {fault}");
+    }
+    Some(ModuleBtf {
+        name: name.into(),
+        btf: Arc::new(lenient.btf),
+    })
 }
 
 fn failed(what: &str, source: impl std::error::Error + Send + Sync + 'static) -> Error {
@@ -189,13 +202,10 @@ fn loaded_modules(base: &Arc<Btf>) -> Result<Modules, Error> {
             continue;
         }
         let bytes = object.data().map_err(failed)?;
-        let btf = Btf::parse_split(bytes, Arc::clone(base))
-            .map_err(|e| self::failed(&format!("the BTF of its module `{}`", info.name), e))?;
-        types.push(ModuleBtf {
-            name: info.name.into(),
-            btf: Arc::new(btf),
-        });
-        objects.push(object);
+        if let Some(module) = module(info.name, bytes, base) {
+            types.push(module);
+            objects.push(object);
+        }
     }
     Ok(Modules {
         types: types.into(),
@@ -277,5 +287,29 @@ impl TargetKernel for RunningKernel {
             .ok()
             .and_then(|bytes| u32::try_from(bytes).ok())
             .unwrap_or(4096)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damaged_module_is_mended_or_passed_over() {
+        let mut base = purebpf_btf::BtfBuilder::new();
+        base.add_float("float", 4).unwrap();
+        let base = Arc::new(base.finish().unwrap());
+        let mut split = purebpf_btf::BtfBuilder::new_split(Arc::clone(&base));
+        split.add_float("sound", 8).unwrap();
+        split.add_ptr(purebpf_btf::TypeId(1)).unwrap();
+        let mut bytes = split.finish().unwrap().raw_bytes().to_vec();
+        // The pointer, last of the types, leads to a type that does not exist.
+        let strings = "sound\0".len();
+        let at = bytes.len() - strings - 4;
+        bytes[at..at + 4].copy_from_slice(&99u32.to_ne_bytes());
+        let module = module("damaged".to_owned(), bytes, &base).unwrap();
+        assert_eq!(module.btf.name(purebpf_btf::TypeId(2)).unwrap(), "sound");
+        assert_eq!(module.btf.len(), 4);
+        assert!(super::module("no BTF".to_owned(), vec![1, 2, 3], &base).is_none());
     }
 }
