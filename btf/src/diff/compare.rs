@@ -6,7 +6,7 @@ use std::hash::Hash;
 use super::change::{Change, Side};
 use super::fields::{Field, fields};
 use super::subject::Subject;
-use super::text::{Steps, function, text};
+use super::text::{Steps, text};
 use crate::btf::Btf;
 use crate::error::Result;
 use crate::id::TypeId;
@@ -228,7 +228,7 @@ fn self_text(btf: &Btf, id: TypeId, steps: &mut Steps) -> Result<Option<String>>
             }
         },
         TypeKind::Var { ty, .. } | TypeKind::DeclTag { ty, .. } => text(btf, ty, steps)?,
-        TypeKind::Func { proto, .. } => function(btf, proto, steps)?,
+        TypeKind::Func { proto, .. } => text(btf, proto, steps)?,
         _ => return Ok(None),
     }))
 }

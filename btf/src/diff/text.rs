@@ -44,11 +44,6 @@ pub(super) fn text(btf: &Btf, id: TypeId, steps: &mut Steps) -> Result<String> {
     Writer { btf, steps }.ty(id, MAX_DEPTH)
 }
 
-/// The parameters of a function, as C writes them.
-pub(super) fn function(btf: &Btf, proto: TypeId, steps: &mut Steps) -> Result<String> {
-    Writer { btf, steps }.ty(proto, MAX_DEPTH)
-}
-
 struct Writer<'w> {
     btf: &'w Btf,
     steps: &'w mut Steps,

@@ -99,39 +99,15 @@ impl<'d> Subjects<'d> {
 }
 
 impl<'d> Emitter<'_, 'd> {
-    /// The entries that an entry's facts are spread over, itself first.
-    fn origins<T: Copy>(
-        first: T,
-        next: impl Fn(&T) -> Option<T>,
-    ) -> impl Iterator<Item = T> + Clone {
-        let mut entries = Vec::with_capacity(2);
-        entries.extend(std::iter::successors(Some(first), next).take(MAX_ORIGINS));
-        entries.into_iter()
-    }
-
     fn function(
         &mut self,
         function: &Function<'d>,
         image: &Image<'_>,
     ) -> Result<Option<FunctionSubject<'d>>> {
-        if function.declaration {
-            return Ok(None);
-        }
         let graph = self.graph;
-        let entries = Self::origins(*function, |f| graph.function(f.origin).copied());
-        let name = entries
-            .clone()
-            .map(|f| f.name)
-            .find(|name| !name.is_empty());
-        let external = entries.clone().any(|f| f.external);
-        let name = match name {
-            Some(name) if !image.functions.is_there() => {
-                Some(name).filter(|_| external && function.address.is_some())
-            }
-            Some(name) => Some(name).filter(|name| image.functions.get(name).is_some()),
-            None => None,
-        };
-        let Some(name) = name.filter(|name| is_name(name)) else {
+        let entries = origins(*function, |f| graph.function(f.origin).copied());
+        let external = entries.iter().any(|f| f.external);
+        let Some(name) = function_name(&entries, external, image) else {
             return Ok(None);
         };
         let own = function.params.of(graph.params.items());
@@ -152,7 +128,7 @@ impl<'d> Emitter<'_, 'd> {
             });
         }
         let compiler = Compiler {
-            has_changed: entries.clone().any(|f| f.compiler.has_changed),
+            has_changed: entries.iter().any(|f| f.compiler.has_changed),
             ..function.compiler
         };
         let verdict = image.abi.judge(&passed, compiler);
@@ -163,9 +139,12 @@ impl<'d> Emitter<'_, 'd> {
             // It has no code, or not all in one place: no symbol tells what became of it.
             None => false,
         };
-        let ret = entries.clone().map(|f| f.ty).find(|ty| *ty != 0);
+        let ret = entries.iter().map(|f| f.ty).find(|ty| *ty != 0);
         let proto = self.add_prototype(ret.unwrap_or(0), &params, function.variadic)?;
-        let notes = entries.map(|f| f.notes).find(|notes| notes.len() != 0);
+        let notes = entries
+            .iter()
+            .map(|f| f.notes)
+            .find(|notes| notes.len() != 0);
         let notes = notes.unwrap_or_default().of(graph.notes.items());
         Ok(Some(FunctionSubject {
             name,
@@ -192,12 +171,7 @@ impl<'d> Emitter<'_, 'd> {
     }
 
     /// A parameter with all that it says of itself elsewhere, and its number there.
-    fn param(
-        &self,
-        functions: &(impl Iterator<Item = Function<'d>> + Clone),
-        number: usize,
-        param: &Param,
-    ) -> (usize, Param) {
+    fn param(&self, functions: &[Function<'d>], number: usize, param: &Param) -> (usize, Param) {
         let mut whole = *param;
         let mut number = number;
         for _ in 0..MAX_ORIGINS {
@@ -205,7 +179,7 @@ impl<'d> Emitter<'_, 'd> {
                 break;
             }
             let origin = whole.origin;
-            let found = functions.clone().skip(1).find_map(|function| {
+            let found = functions.iter().skip(1).find_map(|function| {
                 let params = function.params.of(self.graph.params.items());
                 let found = params.binary_search_by_key(&origin, |param| param.offset);
                 let number = found.ok()?;
@@ -238,20 +212,17 @@ impl<'d> Emitter<'_, 'd> {
             return None;
         }
         let graph = self.graph;
-        let entries = Self::origins(*variable, |v| graph.variable(v.origin).copied());
-        let name = entries
-            .clone()
-            .map(|v| v.name)
-            .find(|name| !name.is_empty());
+        let entries = origins(*variable, |v| graph.variable(v.origin).copied());
+        let name = entries.iter().map(|v| v.name).find(|name| !name.is_empty());
         let name = name.filter(|name| is_symbol(name))?;
         // A variable of a discarded section has address 0 as well as one that is really there.
         if offset == 0 && !image.has_variable(section, name) {
             return None;
         }
-        let ty = entries.clone().map(|v| v.ty).find(|ty| *ty != 0)?;
+        let ty = entries.iter().map(|v| v.ty).find(|ty| *ty != 0)?;
         let size = self.size_of(ty).filter(|size| *size != 0)?;
         let notes = entries
-            .clone()
+            .iter()
             .map(|v| v.notes)
             .find(|notes| notes.len() != 0);
         let notes = notes.unwrap_or_default().of(graph.notes.items());
@@ -261,7 +232,7 @@ impl<'d> Emitter<'_, 'd> {
             size: u32::try_from(size).ok()?,
             name,
             ty: Some(self.id(ty)).filter(|id| !id.is_void())?,
-            linkage: linkage(entries.clone().any(|v| v.external)),
+            linkage: linkage(entries.iter().any(|v| v.external)),
             tags: self.decl_tags(notes),
         })
     }
@@ -274,6 +245,30 @@ impl<'d> Emitter<'_, 'd> {
             |(component, tag): (i32, Tag<'d>)| (!tag.of_type).then_some((component, tag.text));
         self.tags(notes).filter_map(of_decl).collect()
     }
+}
+
+/// The entries that an entry's facts are spread over, itself first.
+fn origins<T: Copy>(first: T, next: impl Fn(&T) -> Option<T>) -> Vec<T> {
+    std::iter::successors(Some(first), next)
+        .take(MAX_ORIGINS)
+        .collect()
+}
+
+/// The name of a function that the file has, and of which this is no declaration.
+fn function_name<'d>(
+    entries: &[Function<'d>],
+    external: bool,
+    image: &Image<'_>,
+) -> Option<&'d [u8]> {
+    let function = entries.first().filter(|f| !f.declaration)?;
+    let mut names = entries.iter().map(|f| f.name);
+    let name = names.find(|name| !name.is_empty())?;
+    let is_there = match image.functions.is_there() {
+        true => image.functions.get(name).is_some(),
+        // No symbols tell; what others can call is there if it has code.
+        false => external && function.address.is_some(),
+    };
+    (is_there && is_name(name)).then_some(name)
 }
 
 fn linkage(external: bool) -> Linkage {
