@@ -29,6 +29,9 @@ pub(super) struct Arguments {
     /// All functions, also those whose parameters cannot be relied on
     #[arg(long)]
     all_functions: bool,
+    /// Functions that the compiler changed (`name.isra.0`) by their plain names, as recent kernels have it
+    #[arg(long)]
+    optimized_functions: bool,
     /// Units in all languages, and not just C and its like
     #[arg(long)]
     all_languages: bool,
@@ -42,6 +45,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let shown = bar.clone();
     let mut options = Options::new()
         .threads(arguments.jobs)
+        .optimized_functions(arguments.optimized_functions)
         .progress(move |progress| {
             shown.set_length(progress.total as u64);
             shown.set_position(progress.done as u64);
