@@ -58,7 +58,7 @@ fn test(machine: &str, packages: &[&str], crates: &[String]) -> anyhow::Result<(
         .args(["--target", &target])
         // Another compiler than that of the host's builds.
         .args(["--target-dir", &format!("target/{machine}")])
-        .args(["--lib", "--tests"])
+        .args(["--lib", "--tests", "--all-features"])
         .env("RUSTC", RUSTC)
         .env("RUSTC_BOOTSTRAP", "1")
         // One takes seconds there.

@@ -4,13 +4,13 @@ use crate::entries::Member;
 use crate::error::Result;
 use crate::types::{Type, TypeKind};
 
-use super::c::CDump;
-use super::layout::Gap;
+use super::padding::Gap;
+use super::printer::Printer;
 
 /// As much as a line is ever indented.
 const TABS: &str = "\t\t\t\t\t\t\t\t\t\t\t\t\t";
 
-impl<'a> CDump<'a> {
+impl<'a> Printer<'a> {
     /// Begins a line.
     pub(super) fn line(&mut self, indent: u32) {
         self.out.push('\n');

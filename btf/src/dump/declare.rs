@@ -9,22 +9,9 @@ use crate::error::{Error, Result};
 use crate::id::TypeId;
 use crate::types::{Type, TypeKind};
 
-use super::c::CDump;
+use super::printer::{Printer, Tail, TailKind};
 
-/// What follows the name, and whether a parenthesis must be closed before.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Tail<'a> {
-    parenthesis: bool,
-    kind: TailKind<'a>,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum TailKind<'a> {
-    Array(u32),
-    Params(TypeId, Params<'a>),
-}
-
-impl<'a> CDump<'a> {
+impl<'a> Printer<'a> {
     /// Prints the declaration of `name`, which may be empty, as this type.
     pub(super) fn declare(
         &mut self,

@@ -5,7 +5,7 @@ use crate::id::TypeId;
 use crate::name;
 use crate::types::{Type, TypeKind};
 
-use super::c::{CDump, State};
+use super::printer::{Printer, State};
 
 /// Integers that only some compilers have built in, and what they are elsewhere.
 const ALIASES: [(&str, &str); 4] = [
@@ -15,7 +15,7 @@ const ALIASES: [(&str, &str); 4] = [
     ("__Poly128_t", "unsigned __int128"),
 ];
 
-impl<'a> CDump<'a> {
+impl<'a> Printer<'a> {
     /// Prints the definition of a type of the queue (`container` is void), or what must stand before
     /// the definition of a container so that the type can be named in it.
     pub(super) fn emit(&mut self, id: TypeId, container: TypeId, depth: u32) -> Result<()> {

@@ -12,7 +12,7 @@ use crate::name;
 use crate::types::TypeKind;
 
 use super::c::{CDump, DeclOptions};
-use super::sort;
+use super::sort::{self, ids_from};
 
 const BEFORE_TYPES: &str = "\
 #ifndef BPF_NO_PRESERVE_ACCESS_INDEX
@@ -152,11 +152,6 @@ impl<'a> Header<'a> {
         out.push_str(" */\n");
         Ok(out)
     }
-}
-
-/// All ids from this one on.
-pub(super) fn ids_from(btf: &Btf, first: TypeId) -> impl Iterator<Item = TypeId> + use<> {
-    (first.0..btf.len()).map(TypeId)
 }
 
 /// Prints prototypes of the functions that carry the tag of a kfunc, by name.

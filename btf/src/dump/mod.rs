@@ -1,12 +1,13 @@
 //! Printing: types as C that compiles, values of types as text or JSON.
 //!
 //! ```text
-//! c.rs        CDump: the types of a BTF as C definitions, each once; its options and limits
+//! c.rs        CDump: the types of a BTF as C definitions, each once; its options
+//! printer.rs  what it keeps: the text, what was printed before, how much more may be
 //! order.rs    what must be defined before what
 //! emit.rs     definitions and the forward declarations between them
 //! body.rs     what stands in the braces of a struct, union or enum
 //! declare.rs  a type with a name: pointers, arrays, functions in C's inside-out order
-//! layout.rs   alignment, packed structs, padding
+//! layout.rs   alignment, packed structs; padding.rs what puts members elsewhere
 //! names.rs    names that occur more than once
 //! header.rs   a whole header, as `bpftool btf dump format c` prints
 //! sort.rs     the order of types in a header, whatever their order in the BTF
@@ -28,6 +29,8 @@ mod header;
 mod layout;
 mod names;
 mod order;
+mod padding;
+mod printer;
 mod scalar;
 mod sort;
 mod value;

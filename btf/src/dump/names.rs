@@ -5,11 +5,8 @@
 
 use std::collections::HashMap;
 
-use crate::error::Result;
 use crate::id::TypeId;
 use crate::types::{Type, TypeKind};
-
-use super::c::CDump;
 
 /// Which names were printed.
 #[derive(Debug)]
@@ -27,7 +24,7 @@ pub(super) struct Name<'a> {
     pub(super) number: u32,
 }
 
-impl Names<'_> {
+impl<'a> Names<'a> {
     pub(super) fn new(count: usize) -> Self {
         Self {
             numbers: vec![0; count],
@@ -35,6 +32,24 @@ impl Names<'_> {
             tags: HashMap::with_capacity(count / 8),
             identifiers: HashMap::with_capacity(count / 3),
         }
+    }
+
+    /// The name of a type as it is printed everywhere.
+    pub(super) fn of_type(&mut self, ty: &Type<'a>, text: &'a str) -> Name<'a> {
+        let number = self.number_of(ty.id, |names| match ty.kind {
+            // These define nothing, so that they can stand beside what does.
+            TypeKind::Fwd { .. } => 1,
+            TypeKind::Enum { values, .. } if values.is_empty() => 1,
+            TypeKind::Typedef(_) => another(&mut names.identifiers, text),
+            _ => another(&mut names.tags, text),
+        });
+        Name { text, number }
+    }
+
+    /// The name of an enumerator, which is defined each time that it is printed.
+    pub(super) fn of_enumerator(&mut self, text: &'a str) -> Name<'a> {
+        let number = another(&mut self.identifiers, text);
+        Name { text, number }
     }
 
     fn number_of(&mut self, id: TypeId, next: impl FnOnce(&mut Self) -> u32) -> u32 {
@@ -48,43 +63,6 @@ impl Names<'_> {
             }
             Some(number) => *number,
             None => 1,
-        }
-    }
-}
-
-impl<'a> CDump<'a> {
-    /// The name of a type as it is printed everywhere.
-    pub(super) fn name(&mut self, ty: &Type<'a>) -> Result<Name<'a>> {
-        let text = self.btf.name_at(ty.name_off)?;
-        let number = self.names.number_of(ty.id, |names| match ty.kind {
-            // These define nothing, so that they can stand beside what does.
-            TypeKind::Fwd { .. } => 1,
-            TypeKind::Enum { values, .. } if values.is_empty() => 1,
-            TypeKind::Typedef(_) => another(&mut names.identifiers, text),
-            _ => another(&mut names.tags, text),
-        });
-        Ok(Name { text, number })
-    }
-
-    pub(super) fn push_name(&mut self, ty: &Type<'a>) -> Result<()> {
-        let name = self.name(ty)?;
-        self.push(name);
-        Ok(())
-    }
-
-    /// Prints the name of an enumerator, which is defined each time that it is printed.
-    pub(super) fn push_enumerator(&mut self, name_off: u32) -> Result<()> {
-        let text = self.btf.name_at(name_off)?;
-        let number = another(&mut self.names.identifiers, text);
-        self.push(Name { text, number });
-        Ok(())
-    }
-
-    fn push(&mut self, name: Name<'_>) {
-        self.out.push_str(name.text);
-        if name.number > 1 {
-            self.out.push_str("___");
-            self.number(name.number);
         }
     }
 }

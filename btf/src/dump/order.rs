@@ -8,9 +8,9 @@ use crate::error::{Error, Result};
 use crate::id::TypeId;
 use crate::types::TypeKind;
 
-use super::c::{CDump, State};
+use super::printer::{Printer, State};
 
-impl CDump<'_> {
+impl Printer<'_> {
     /// Puts into the queue what must be defined for this type, itself last; the result is whether
     /// the reference to it is strong.
     pub(super) fn order(&mut self, id: TypeId, through_ptr: bool, depth: u32) -> Result<bool> {

@@ -10,8 +10,6 @@ use crate::id::TypeId;
 use crate::name;
 use crate::types::{Type, TypeKind};
 
-use super::header::ids_from;
-
 /// References that are followed from a type to its name.
 const MAX_CHAIN: u32 = 192;
 /// The rank of what comes last.
@@ -187,4 +185,9 @@ fn with_name(btf: &Btf, hash: u64, name_off: u32) -> u64 {
             .wrapping_add_signed(i64::from(byte.cast_signed()))
     });
     hash.wrapping_mul(31).wrapping_add(of_name)
+}
+
+/// All ids from this one on.
+pub(super) fn ids_from(btf: &Btf, first: TypeId) -> impl Iterator<Item = TypeId> + use<> {
+    (first.0..btf.len()).map(TypeId)
 }
