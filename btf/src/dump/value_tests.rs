@@ -31,9 +31,14 @@ fn value(name: &str, value: i128) -> NewEnumerator<'_> {
     NewEnumerator { name, value }
 }
 
-/// All on one line, of a little-endian machine.
+/// On lines, of a little-endian machine.
+fn little(btf: &Btf) -> ValueText<'_> {
+    ValueText::new(btf).endian(Endian::Little)
+}
+
+/// All on one line.
 fn compact(btf: &Btf) -> ValueText<'_> {
-    ValueText::new(btf).compact(true).endian(Endian::Little)
+    little(btf).compact(true)
 }
 
 fn text(btf: &Btf, id: TypeId, bytes: &[u8]) -> String {
@@ -131,9 +136,9 @@ fn members_stand_on_lines_and_zeroes_are_left_out() {
     let btf = btf.finish().unwrap();
     let mut bytes = b"ab\0c".to_vec();
     for number in [0u32, 7, 0, 1, 0, 0, 65] {
-        bytes.extend(number.to_ne_bytes());
+        bytes.extend(number.to_le_bytes());
     }
-    let mut lines = ValueText::new(&btf);
+    let mut lines = little(&btf);
     assert_eq!(
         lines.to_text(id, &bytes).unwrap(),
         "(struct s){\n\t.name = (char[4])[\n\t\t'a',\n\t\t'b',\n\t],\n\
@@ -141,7 +146,7 @@ fn members_stand_on_lines_and_zeroes_are_left_out() {
          \t.in = (struct inner){\n\t\t.one = (int)1,\n\t},\n\
          \t(union){\n\t\t.i = (int)65,\n\t\t.c = (char)65,\n\t},\n}"
     );
-    let mut lines = ValueText::new(&btf)
+    let mut lines = little(&btf)
         .emit_zeroes(true)
         .emit_strings(true)
         .indent("  ", 1);
@@ -154,7 +159,7 @@ fn members_stand_on_lines_and_zeroes_are_left_out() {
          \x20   (union){\n      .i = (int)65,\n      .c = (char)65,\n    },\n  }"
     );
     assert_eq!(
-        ValueText::new(&btf).to_text(id, &[0; 32]).unwrap(),
+        little(&btf).to_text(id, &[0; 32]).unwrap(),
         "(struct s){\n}"
     );
 }
@@ -349,7 +354,7 @@ fn sections_list_their_variables() {
         "SEC(\".data\") static int first = (int)1;\
          struct pair second = (struct pair){.b = (int)3,};"
     );
-    let lines = ValueText::new(&btf)
+    let lines = little(&btf)
         .indent("  ", 1)
         .to_text(second, &bytes[4..])
         .unwrap();
