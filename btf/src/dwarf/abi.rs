@@ -2,8 +2,6 @@
 
 use object::Architecture;
 
-use super::location::Location;
-
 /// How functions of a machine get their parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Abi {
@@ -15,6 +13,19 @@ pub(super) struct Abi {
     pairs: bool,
     /// Bytes of a register.
     width: u64,
+}
+
+/// Where a parameter is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Location {
+    /// There is a location, whether or not it is understood.
+    pub(super) is_there: bool,
+    /// It is a constant instead.
+    pub(super) is_constant: bool,
+    /// The register of a parameter that fits into one, by its DWARF number.
+    pub(super) whole: Option<u16>,
+    /// The first register of a parameter that takes two.
+    pub(super) split: Option<u16>,
 }
 
 /// A parameter as the caller sees it and as the function does.

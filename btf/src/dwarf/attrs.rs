@@ -2,9 +2,8 @@
 
 use gimli::{AttributeSpecification, AttributeValue, DwAt, EntriesRaw, constants as c};
 
-use super::graph::Offset;
-use super::image::Slice;
 use super::names::Text;
+use super::sections::{Offset, Slice};
 use super::unit::{Unit, Value};
 
 /// `DW_AT_GNU_annotation`: the first of a chain of annotations.

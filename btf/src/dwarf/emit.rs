@@ -2,10 +2,11 @@
 
 use std::cell::Cell;
 
-use super::graph::{Graph, Member, Node, Note, NoteText, Offset, Place, Shape, Tag};
+use super::graph::{Graph, Member, Node, Note, NoteText, Place, Shape, Tag};
 use super::image::Image;
 use super::names;
 use super::options::{Dialect, Options};
+use super::sections::Offset;
 use crate::builder::BtfBuilder;
 use crate::error::Result;
 use crate::id::TypeId;

@@ -2,13 +2,9 @@
 
 use std::ops::Range;
 
-use super::abi::Compiler;
-use super::location::Location;
+use super::abi::{Compiler, Location};
+use super::sections::Offset;
 use crate::error::{Error, Result};
-
-/// Where an entry is: bytes from the start of `.debug_info`, with `.debug_types` behind its end.
-/// No entry is at 0, which stands for void and for none.
-pub(super) type Offset = u64;
 
 /// What a type is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

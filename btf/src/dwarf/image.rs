@@ -1,57 +1,34 @@
-//! The ELF file: its debug sections ready to be read, its functions, the places of its variables.
+//! The ELF file: its debug sections, its functions, the places of its variables.
 
-use std::borrow::Cow;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
-use gimli::{DwarfSections, EndianSlice, RunTimeEndian, SectionId};
-use object::elf::{SHF_ALLOC, SHF_TLS};
+use gimli::RunTimeEndian;
+use object::elf::SHF_TLS;
 use object::{
-    Architecture, File, Object as _, ObjectKind, ObjectSection as _, ObjectSymbol as _,
-    SectionFlags, SectionIndex, SymbolKind,
+    Architecture, File, Object as _, ObjectSection as _, ObjectSymbol as _, SectionFlags,
+    SymbolKind,
 };
 
 use super::abi::Abi;
-use super::relocate::relocate;
+use super::layout::{Layout, in_elf, is_allocated};
+use super::sections::{Dwarf, Sections};
 use crate::error::{Error, Result};
 use crate::raw::Endian;
 
-/// A part of a debug section.
-pub(super) type Slice<'d> = EndianSlice<'d, RunTimeEndian>;
-/// All debug sections.
-pub(super) type Dwarf<'d> = gimli::Dwarf<Slice<'d>>;
-
 /// How many times the size of the file all names in it may take, which can share their bytes.
 const MOST_NAMES: usize = 8;
-/// How many times the size of the file its debug sections may take. Compressed ones shrink to a
-/// third or so; a file in which many sections are the same bytes is no compiler's.
-const MOST_INFLATION: u64 = 32;
-/// Where the sections of a file that was not linked are put, so that address 0 is none of them.
-const FIRST_ADDRESS: u64 = 0x1000;
 /// What names of parts of functions end in.
 const PARTS: [&[u8]; 2] = [b".part", b".cold"];
 /// What names of functions end in that the compiler changed.
 const CHANGED: [&[u8]; 2] = [b".constprop", b".isra"];
 /// Where per-CPU variables are.
 const PER_CPU: &[u8] = b".data..percpu";
-/// The debug sections that are read.
-const SECTIONS: [SectionId; 9] = [
-    SectionId::DebugAbbrev,
-    SectionId::DebugAddr,
-    SectionId::DebugInfo,
-    SectionId::DebugLineStr,
-    SectionId::DebugLoc,
-    SectionId::DebugLocLists,
-    SectionId::DebugStr,
-    SectionId::DebugStrOffsets,
-    SectionId::DebugTypes,
-];
 
 /// An ELF file.
 #[derive(Debug)]
 pub(super) struct Image<'d> {
-    sections: DwarfSections<Cow<'d, [u8]>>,
-    order: RunTimeEndian,
+    sections: Sections<'d>,
     /// Whether its code is BPF.
     pub(super) is_bpf: bool,
     /// Bytes of a pointer.
@@ -61,14 +38,6 @@ pub(super) struct Image<'d> {
     pub(super) places: Vec<Section<'d>>,
     /// The variables at the start of each place.
     first_variables: HashSet<(usize, &'d [u8])>,
-}
-
-/// How much may be taken out of a file; parts of it can be the same bytes.
-#[derive(Debug)]
-struct Budget {
-    /// Bytes of debug sections.
-    bytes: u64,
-    relocations: usize,
 }
 
 /// A section that variables can be in.
@@ -99,78 +68,6 @@ pub(super) struct Symbol {
     pub(super) is_ambiguous: bool,
 }
 
-/// Where each section of a file is in memory, or would be.
-///
-/// In a file that was not linked, several debug sections can have one name (those of type units).
-/// They are read one behind the other, and each is as far from 0 as it is from the first of them.
-#[derive(Debug)]
-pub(super) struct Layout {
-    by_index: Vec<u64>,
-    is_linked: bool,
-}
-
-impl Layout {
-    fn new(file: &File<'_>) -> Self {
-        let mut layout = Self {
-            by_index: Vec::new(),
-            is_linked: file.kind() != ObjectKind::Relocatable,
-        };
-        let mut next = FIRST_ADDRESS;
-        let mut debug = HashMap::new();
-        for section in file.sections() {
-            let mut address = section.address();
-            if !layout.is_linked && is_allocated(section.flags()) {
-                let align = section.align().max(1);
-                address = next.checked_next_multiple_of(align).unwrap_or(next);
-                // Sections past the end of the address space are nowhere, and nothing is in them.
-                next = address.saturating_add(section.size()).saturating_add(1);
-            } else if !layout.is_linked
-                && let (Ok(name), Ok(data)) = (section.name_bytes(), section.compressed_data())
-            {
-                let end: &mut u64 = debug.entry(name).or_default();
-                address = *end;
-                *end = address.saturating_add(data.uncompressed_size);
-            }
-            let index = section.index().0;
-            if index >= layout.by_index.len() {
-                layout.by_index.resize(index.saturating_add(1), 0);
-            }
-            if let Some(slot) = layout.by_index.get_mut(index) {
-                *slot = address;
-            }
-        }
-        layout
-    }
-
-    /// The address of a section; 0 for one that is not in memory.
-    pub(super) fn section(&self, index: SectionIndex) -> u64 {
-        self.by_index.get(index.0).copied().unwrap_or(0)
-    }
-
-    /// The address of something in a section, given as a symbol has it.
-    pub(super) fn symbol(&self, section: Option<SectionIndex>, value: u64) -> u64 {
-        match section {
-            Some(index) if !self.is_linked => self.section(index).wrapping_add(value),
-            _ => value,
-        }
-    }
-}
-
-fn is_allocated(flags: SectionFlags) -> bool {
-    matches!(flags, SectionFlags::Elf { sh_flags, .. } if sh_flags.contains(SHF_ALLOC))
-}
-
-fn is_tls(flags: SectionFlags) -> bool {
-    matches!(flags, SectionFlags::Elf { sh_flags, .. } if sh_flags.contains(SHF_TLS))
-}
-
-pub(super) fn in_elf(what: &'static str) -> impl Fn(object::read::Error) -> Error {
-    move |source| Error::DebugInfo {
-        what: what.into(),
-        source: source.into(),
-    }
-}
-
 impl<'d> Image<'d> {
     /// Reads all of a file that is needed; `optimized` says whether functions count that the
     /// compiler changed.
@@ -186,22 +83,10 @@ impl<'d> Image<'d> {
         check_names(&mut names, file.sections().map(|s| len(s.name_bytes())))?;
         check_names(&mut names, symbols(&file).map(|s| len(s.name_bytes())))?;
         let layout = Layout::new(&file);
-        let order = match file.is_little_endian() {
-            true => RunTimeEndian::Little,
-            false => RunTimeEndian::Big,
-        };
-        let mut budget = Budget {
-            bytes: (data.len() as u64).saturating_mul(MOST_INFLATION),
-            relocations: data.len(),
-        };
-        let sections = DwarfSections::load(|id| match SECTIONS.contains(&id) {
-            true => debug_section(&file, &layout, id, &mut budget),
-            false => Ok(Cow::Borrowed(&[][..])),
-        })?;
+        let sections = Sections::load(&file, &layout, data.len())?;
         let pointer_size = if file.is_64() { 8 } else { 4 };
         let mut image = Self {
             sections,
-            order,
             is_bpf: file.architecture() == Architecture::Bpf,
             pointer_size,
             abi: Abi::new(file.architecture(), pointer_size),
@@ -224,8 +109,7 @@ impl<'d> Image<'d> {
     }
 
     pub(super) fn dwarf(&self) -> Dwarf<'_> {
-        self.sections
-            .borrow(|section| EndianSlice::new(section, self.order))
+        self.sections.dwarf()
     }
 
     /// The number of the section that an address is in, and how far into it.
@@ -248,58 +132,8 @@ fn check_names(left: &mut usize, lengths: impl Iterator<Item = usize>) -> Result
     Ok(())
 }
 
-/// All debug sections of a name, unpacked and relocated; empty if the file has none.
-fn debug_section<'d>(
-    file: &File<'d>,
-    layout: &Layout,
-    id: SectionId,
-    budget: &mut Budget,
-) -> Result<Cow<'d, [u8]>> {
-    let mut whole = Cow::Borrowed(&[][..]);
-    let sections = file.sections();
-    for section in sections.filter(|section| section.name_bytes() == Ok(id.name().as_bytes())) {
-        let part = one_debug_section(file, layout, id, &section, budget)?;
-        match whole.is_empty() {
-            true => whole = part,
-            false => whole.to_mut().extend_from_slice(&part),
-        }
-        // There can be several in files that were not linked only.
-        if file.kind() != ObjectKind::Relocatable {
-            break;
-        }
-    }
-    Ok(whole)
-}
-
-fn one_debug_section<'d>(
-    file: &File<'d>,
-    layout: &Layout,
-    id: SectionId,
-    section: &object::Section<'d, '_>,
-    budget: &mut Budget,
-) -> Result<Cow<'d, [u8]>> {
-    let fault = in_elf(id.name());
-    let compressed = section.compressed_data().map_err(&fault)?;
-    let Some(left) = budget.bytes.checked_sub(compressed.uncompressed_size) else {
-        return Err(Error::DebugInfo {
-            what: id.name().into(),
-            source: format!(
-                "with {} bytes the debug sections are more than {MOST_INFLATION} times the file",
-                compressed.uncompressed_size
-            )
-            .into(),
-        });
-    };
-    budget.bytes = left;
-    let data = compressed.decompress().map_err(&fault)?;
-    // Of lists of locations only registers are read.
-    let is_list = matches!(id, SectionId::DebugLoc | SectionId::DebugLocLists);
-    match file.kind() {
-        ObjectKind::Relocatable if !is_list => {
-            relocate(file, layout, section, data, &mut budget.relocations)
-        }
-        _ => Ok(data),
-    }
+fn is_tls(flags: SectionFlags) -> bool {
+    matches!(flags, SectionFlags::Elf { sh_flags, .. } if sh_flags.contains(SHF_TLS))
 }
 
 /// The sections that variables can be in, by address.
@@ -398,7 +232,7 @@ fn has_part(suffix: &[u8], part: &[u8]) -> bool {
 /// The byte order of BTF made of this image.
 impl From<&Image<'_>> for Endian {
     fn from(image: &Image<'_>) -> Self {
-        match image.order {
+        match image.sections.order {
             RunTimeEndian::Little => Self::Little,
             RunTimeEndian::Big => Self::Big,
         }

@@ -6,13 +6,15 @@
 //!
 //! ```text
 //! options.rs    what to encode; report.rs what became of it
-//! image.rs      the ELF file: debug sections, functions, places of variables; relocate.rs
+//! image.rs      the ELF file: debug sections, functions, places of variables
+//! sections.rs   the debug sections, and what they are read as; relocate.rs their relocations
+//! layout.rs     where the sections are, linked or not
 //! units.rs      where the units are, and which are read together
 //! unit.rs       one unit: its strings, references and addresses; attrs.rs its attributes
 //! read.rs       the entries of a unit as a graph; graph.rs the graph; names.rs its strings
 //! emit.rs       the graph as BTF records; subjects.rs functions and variables in it
 //! encode.rs     all units, in parallel, to one BTF
-//! location.rs   where parameters are; abi.rs where they should be
+//! abi.rs        where parameters are and should be; location.rs reads where they are
 //! select.rs     which functions and variables stay; same.rs when two prototypes agree
 //! finish.rs     the BTF with them, without the prototypes of those that went
 //! ```
@@ -40,6 +42,7 @@ mod encode;
 mod finish;
 mod graph;
 mod image;
+mod layout;
 mod location;
 mod names;
 mod options;
@@ -47,6 +50,7 @@ mod read;
 mod relocate;
 mod report;
 mod same;
+mod sections;
 mod select;
 mod subjects;
 mod unit;

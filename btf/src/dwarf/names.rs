@@ -5,7 +5,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use gimli::{Reader as _, Section as _};
 
-use super::image::Dwarf;
+use super::sections::Dwarf;
 use crate::builder::BtfBuilder;
 use crate::error::{Error, Result};
 

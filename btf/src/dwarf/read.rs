@@ -2,15 +2,15 @@
 
 use gimli::{AttributeSpecification, DwTag, EntriesRaw, constants as c};
 
-use super::abi::Compiler;
+use super::abi::{Compiler, Location};
 use super::attrs::Attrs;
 use super::graph::{
-    Annotation, Function, Graph, Member, Node, Note, NoteText, Offset, Param, Place, Shape, Span,
-    Tag, Value, Variable,
+    Annotation, Function, Graph, Member, Node, Note, NoteText, Param, Place, Shape, Span, Tag,
+    Value, Variable,
 };
-use super::image::Slice;
-use super::location::Location;
+use super::location;
 use super::names::{Names, Text};
+use super::sections::{Offset, Slice};
 use super::unit::Unit;
 use crate::builder::BtfBuilder;
 use crate::error::{Error, Result};
@@ -401,7 +401,7 @@ impl<'d> Reader<'_, '_, 'd> {
         }
         let number = self.graph.params.mark().saturating_sub(frame.params);
         let location = match attrs.location {
-            Some(value) => Location::read(self.unit, &value),
+            Some(value) => location::read(self.unit, &value),
             None => Location::default(),
         };
         let param = Param {

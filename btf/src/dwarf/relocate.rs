@@ -7,15 +7,15 @@ use object::{
     RelocationFlags, RelocationKind, RelocationTarget, Section,
 };
 
-use super::image::{Layout, in_elf};
+use super::layout::{Layout, in_elf};
 use crate::error::{Error, Result};
 
 /// Relocations of BPF that `object` does not know: `R_BPF_64_ABS64`, `R_BPF_64_ABS32` and
 /// `R_BPF_64_NODYLD32`, with their bits.
 const BPF: [(u32, u8); 3] = [(2, 64), (3, 32), (4, 32)];
 
-/// A section with its relocations applied, of which `left` may be left; sections in memory are where the layout puts them, and
-/// debug sections start at 0.
+/// A section with its relocations applied, of which `left` may be left; sections in memory are
+/// where the layout puts them, and debug sections start at 0.
 pub(super) fn relocate<'d>(
     file: &File<'d>,
     layout: &Layout,

@@ -2,9 +2,10 @@
 
 use super::abi::{Compiler, Passed};
 use super::emit::{Emitter, MAX_CHAIN};
-use super::graph::{Function, Note, Offset, Param, Shape, Tag, Variable};
+use super::graph::{Function, Note, Param, Shape, Tag, Variable};
 use super::image::Image;
 use super::options::{Functions, Options, Variables};
+use super::sections::Offset;
 use crate::error::Result;
 use crate::id::TypeId;
 use crate::types::Linkage;

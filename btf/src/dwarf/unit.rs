@@ -8,9 +8,8 @@ use gimli::{
     LocationListsOffset, Operation, Section as _, UnitHeader, constants as c,
 };
 
-use super::graph::Offset;
-use super::image::{Dwarf, Slice};
 use super::names::{Text, until_nul};
+use super::sections::{Dwarf, Offset, Slice};
 
 /// The value of an attribute.
 pub(super) type Value<'d> = AttributeValue<Slice<'d>>;

@@ -6,9 +6,8 @@ use std::ops::Range;
 
 use gimli::{Abbreviations, DebugAbbrev, Reader as _, Section as _, UnitHeader, UnitType};
 
-use super::graph::Offset;
-use super::image::{Dwarf, Slice};
 use super::report::{SkipReason, SkippedUnit};
+use super::sections::{Dwarf, Offset, Slice};
 use super::unit::Signatures;
 
 /// All units of a file.
