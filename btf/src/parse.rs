@@ -94,7 +94,7 @@ fn check_strings(btf: &Btf) -> Result<()> {
 /// What the pass over all types found out.
 struct Scan {
     starts: Vec<u32>,
-    /// The named types of [`Class::Data`], noted here to spare the index another pass.
+    /// The named types of `Class::Data`, noted here to spare the index another pass.
     data: Vec<u32>,
     largest: Largest,
 }

@@ -7,7 +7,7 @@ use crate::name;
 /// The ways to find own types by name, each made on first use.
 #[derive(Debug)]
 pub(crate) struct Names {
-    /// The named types of [`Class::Data`], by index.
+    /// The named types of `Class::Data`, by index.
     pub(crate) data: Vec<u32>,
     pub(crate) data_table: OnceLock<Table>,
     pub(crate) symbols: OnceLock<Symbols>,
