@@ -270,7 +270,7 @@ mod tests {
             relocation(missing, "0", K::TypeExists),
         ];
         let local = Arc::new(local.finish().unwrap());
-        let resolve = |target: &Arc<Btf>| -> Vec<Resolution> {
+        let resolve = |target: &Arc<Btf>| -> Vec<Arc<Resolution>> {
             let mut resolver = Resolver::new(Arc::clone(&local), Arc::clone(target));
             let resolve = |relo: &CoreRelo| resolver.resolve(relo).unwrap();
             relocations.iter().map(resolve).collect()
@@ -282,7 +282,7 @@ mod tests {
             minimal.add(resolution).unwrap();
         }
         let minimal = Arc::new(minimal.finish().unwrap());
-        let outcomes = |all: Vec<Resolution>| -> Vec<Outcome> {
+        let outcomes = |all: Vec<Arc<Resolution>>| -> Vec<Outcome> {
             all.into_iter()
                 .map(|resolution| resolution.outcome)
                 .collect()

@@ -1,7 +1,8 @@
 //! From a relocation to its outcome: candidates, values, and whether they agree.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use hashbrown::HashMap;
 
 use super::calc::{AccessSize, Value};
 use super::compat::Pair;
@@ -23,6 +24,8 @@ pub struct Resolver<T> {
     local: Arc<Btf>,
     targets: T,
     candidates: HashMap<TypeId, Vec<TargetType>>,
+    /// By type, access string and kind: programs of one object mostly ask for the same fields.
+    resolved: HashMap<(TypeId, u32, u32), Arc<Resolution>>,
 }
 
 /// What a relocation means on a kernel, and why.
@@ -77,6 +80,7 @@ impl<T: Targets> Resolver<T> {
             local,
             targets,
             candidates: HashMap::new(),
+            resolved: HashMap::new(),
         }
     }
 
@@ -86,13 +90,23 @@ impl<T: Targets> Resolver<T> {
         &self.local
     }
 
-    /// Says what a relocation means.
+    /// Says what a relocation means; of those that ask the same, this is found out once.
     ///
     /// # Errors
     /// [`Error::AccessString`] or [`Error::Relocation`] if it makes no sense, [`Error::Ambiguous`]
     /// if candidates disagree, [`Error::Candidate`] if one cannot be compared, [`Error::Modules`].
     #[doc(alias = "bpf_core_calc_relo_insn")]
-    pub fn resolve(&mut self, relo: &CoreRelo) -> Result<Resolution> {
+    pub fn resolve(&mut self, relo: &CoreRelo) -> Result<Arc<Resolution>> {
+        let question = (relo.type_id, relo.access_str_off, relo.kind);
+        if let Some(known) = self.resolved.get(&question) {
+            return Ok(Arc::clone(known));
+        }
+        let resolution = Arc::new(self.find_out(relo)?);
+        self.resolved.insert(question, Arc::clone(&resolution));
+        Ok(resolution)
+    }
+
+    fn find_out(&mut self, relo: &CoreRelo) -> Result<Resolution> {
         let local = Spec::parse(&self.local, relo)?;
         let kind = local.kind;
         let spec_text = local.text(&self.local);

@@ -84,7 +84,7 @@ fn resolve_all(
     local: &BtfBuilder,
     target: &BtfBuilder,
     relos: &[CoreRelo],
-) -> Vec<Result<Resolution>> {
+) -> Vec<Result<Arc<Resolution>>> {
     let main = Arc::new(target.finish().unwrap());
     let mut resolver = Resolver::new(Arc::new(local.finish().unwrap()), main);
     relos.iter().map(|relo| resolver.resolve(relo)).collect()
@@ -96,7 +96,7 @@ fn resolve(
     root: TypeId,
     access: &str,
     kind: K,
-) -> Result<Resolution> {
+) -> Result<Arc<Resolution>> {
     let relo = relo(local, root, access, kind);
     resolve_all(local, target, &[relo]).remove(0)
 }

@@ -97,7 +97,8 @@ fn collect(name: &str, kernel: &Arc<Btf>, minimal: &mut MinimalBtf) -> anyhow::R
         .sections()
         .flat_map(|section| section.iter())
     {
-        minimal.add(&resolver.resolve(&relocation)?)?;
+        let resolution = resolver.resolve(&relocation)?;
+        minimal.add(&resolution)?;
         count += 1;
     }
     Ok(count)
