@@ -28,6 +28,8 @@ pub struct Btf {
     pub(crate) start_str: u32,
     pub(crate) pointer_size: OnceLock<u32>,
     pub(crate) names: Names,
+    /// Whether equal names are known to have equal offsets.
+    pub(crate) has_unique_strings: bool,
 }
 
 /// One record as it lies in the section.

@@ -40,6 +40,25 @@ pub(crate) fn bounded(bytes: &[u8]) -> &[u8] {
     window.get(..len).unwrap_or_default()
 }
 
+/// The string that starts these bytes, all of them if there is no NUL.
+#[inline]
+pub(crate) fn up_to_nul(bytes: &[u8]) -> &[u8] {
+    let mut len = 0;
+    for chunk in bytes.as_chunks::<8>().0 {
+        let nul = zero_bytes(u64::from_le_bytes(*chunk));
+        if nul != 0 {
+            let before = nul.trailing_zeros() as usize / 8;
+            return bytes.get(..len + before).unwrap_or_default();
+        }
+        len += 8;
+    }
+    let rest = bytes.get(len..).unwrap_or_default();
+    let before = rest.iter().position(|byte| *byte == 0);
+    bytes
+        .get(..len + before.unwrap_or(rest.len()))
+        .unwrap_or_default()
+}
+
 /// Whether the string that starts these bytes is `name`.
 pub(crate) fn is(bytes: &[u8], name: &[u8]) -> bool {
     bytes
@@ -162,6 +181,18 @@ mod tests {
                     assert_eq!(hash_essential(&bytes), hash(essential), "{name}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn string_ends_at_the_first_nul_or_with_the_bytes() {
+        let bytes = b"0123456789abcdef0123";
+        for end in 0..=bytes.len() {
+            let mut bytes = *bytes;
+            for nul in bytes.iter_mut().skip(end).step_by(3) {
+                *nul = 0;
+            }
+            assert_eq!(up_to_nul(&bytes), &bytes[..end]);
         }
     }
 

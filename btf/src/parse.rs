@@ -70,6 +70,7 @@ fn open(mut data: BtfData, base: Option<Arc<Btf>>) -> Result<(Btf, bool)> {
         base,
         pointer_size: OnceLock::new(),
         names: Names::new(Vec::new()),
+        has_unique_strings: false,
     };
     check_strings(&btf)?;
     Ok((btf, foreign))
@@ -178,8 +179,8 @@ impl Scan {
             let info = Info(info);
             let next = if info.is(Kind::Func) {
                 // Nearly half of a kernel's types, so these go a short way.
-                let proto = is_proto(btf, &starts, words, third);
-                largest = largest.and(name, if proto { third } else { u32::MAX });
+                let is_proto = is_proto(btf, &starts, words, third);
+                largest = largest.and(name, if is_proto { 0 } else { u32::MAX });
                 tail
             } else {
                 let shape = info.shape();

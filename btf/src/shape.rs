@@ -166,41 +166,96 @@ impl Shape {
         self.once as usize + self.each as usize * vlen as usize
     }
 
+    #[inline]
+    pub(crate) const fn third_is_type(&self) -> bool {
+        self.third_mask != 0
+    }
+
     /// The third word if it is a type, else 0.
     #[inline]
     pub(crate) const fn type_in_third(&self, third: u32) -> u32 {
         third & self.third_mask
     }
 
-    /// The meaning of every word of a record, the first three included.
-    pub(crate) fn fields(&self, vlen: u32) -> impl Iterator<Item = Field> + use<> {
-        let times = if self.entry.is_single() {
-            1
-        } else {
-            vlen as usize
-        };
-        let entries = std::iter::repeat_n(self.entry.fields(), times).flatten();
-        self.base_fields().into_iter().chain(entries.copied())
+    /// The third word if it is no type, else 0.
+    #[inline]
+    pub(crate) const fn plain_in_third(&self, third: u32) -> u32 {
+        third & !self.third_mask
     }
 
-    const fn base_fields(&self) -> [Field; BASE_WORDS] {
-        let third = if self.third_mask == 0 {
-            Field::Plain
-        } else {
-            Field::Type
+    /// Which word of a record holds its type number `index`, counted from 0. It may be behind the
+    /// last one: nobody is asked how many entries there are.
+    pub(crate) fn type_word(&self, index: usize) -> Option<usize> {
+        let Some(index) = index.checked_sub(usize::from(self.third_is_type())) else {
+            return Some(BASE_WORDS - 1);
         };
-        [Field::Name, Field::Plain, third]
+        let word = match self.entry {
+            Entry::None | Entry::Word | Entry::Enumerator | Entry::Enumerator64 => None,
+            Entry::Array => (index < 2).then_some(index),
+            Entry::Member => Some(index * 3 + 1),
+            Entry::Param => Some(index * 2 + 1),
+            Entry::SecInfo => Some(index * 3),
+        };
+        Some(BASE_WORDS + word?)
+    }
+
+    /// Whether two records of this kind, base words left out, differ at most in types.
+    #[inline]
+    pub(crate) fn are_alike(&self, a: &[u32], b: &[u32]) -> bool {
+        match self.entry {
+            Entry::None => true,
+            Entry::Array => are_alike_by(a, b, |[_, _, count]| *count),
+            Entry::Member => are_alike_by(a, b, |[name, _, offset]| (*name, *offset)),
+            Entry::SecInfo => are_alike_by(a, b, |[_, offset, size]| (*offset, *size)),
+            Entry::Param => are_alike_by(a, b, |[name, _]| *name),
+            Entry::Word | Entry::Enumerator | Entry::Enumerator64 => a == b,
+        }
+    }
+
+    const fn third(&self) -> Field {
+        if self.third_is_type() {
+            Field::Type
+        } else {
+            Field::Plain
+        }
+    }
+
+    /// Puts another word in the place of each name and type of a whole record.
+    #[inline]
+    pub(crate) fn rewrite<E>(
+        &self,
+        record: &mut [u32],
+        mut new: impl FnMut(Field, u32) -> Result<u32, E>,
+    ) -> Result<(), E> {
+        let Some((base, extra)) = record.split_first_chunk_mut::<BASE_WORDS>() else {
+            return Ok(());
+        };
+        rewrite_entry(base, [Field::Name, Field::Plain, self.third()], &mut new)?;
+        match *self.entry.fields() {
+            [a, b, c] => {
+                let mut entries = extra.as_chunks_mut().0.iter_mut();
+                entries.try_for_each(|entry| rewrite_entry(entry, [a, b, c], &mut new))
+            }
+            [a, b] => {
+                let mut entries = extra.as_chunks_mut().0.iter_mut();
+                entries.try_for_each(|entry| rewrite_entry(entry, [a, b], &mut new))
+            }
+            // A single word is neither name nor type.
+            _ => Ok(()),
+        }
     }
 
     /// Tells the meaning of each word of a record.
-    #[inline]
     pub(crate) fn visit<E>(
         &self,
         base: [u32; BASE_WORDS],
         extra: &[Word],
         mut visit: impl FnMut(Field, u32) -> Result<(), E>,
     ) -> Result<(), E> {
-        for (field, word) in self.base_fields().into_iter().zip(base) {
+        for (field, word) in [Field::Name, Field::Plain, self.third()]
+            .into_iter()
+            .zip(base)
+        {
             visit(field, word)?;
         }
         let fields = self.entry.fields();
@@ -213,8 +268,32 @@ impl Shape {
     }
 }
 
+#[inline]
+fn are_alike_by<const N: usize, T: PartialEq>(
+    a: &[u32],
+    b: &[u32],
+    plain: impl Fn(&[u32; N]) -> T,
+) -> bool {
+    let mut entries = a.as_chunks().0.iter().zip(b.as_chunks().0);
+    entries.all(|(a, b)| plain(a) == plain(b))
+}
+
+#[inline(always)]
+fn rewrite_entry<const N: usize, E>(
+    words: &mut [u32; N],
+    fields: [Field; N],
+    new: &mut impl FnMut(Field, u32) -> Result<u32, E>,
+) -> Result<(), E> {
+    for (word, field) in words.iter_mut().zip(fields) {
+        if field != Field::Plain {
+            *word = new(field, *word)?;
+        }
+    }
+    Ok(())
+}
+
 /// The second word of a record: number of entries, kind, kind flag.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Info(pub(crate) u32);
 
 impl Info {
@@ -287,7 +366,6 @@ mod tests {
             for vlen in [0, 1, 3] {
                 let extra = shape.extra_words(vlen);
                 assert_eq!(extra * 4, info + entry * vlen as usize, "{kind}");
-                assert_eq!(shape.fields(vlen).count(), BASE_WORDS + extra, "{kind}");
             }
         }
         assert!(!Shape::of(0).is_known() && !Shape::of(20).is_known());

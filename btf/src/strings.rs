@@ -1,6 +1,6 @@
 //! The strings of a BTF being made: one behind the other, none twice.
 
-use std::hash::BuildHasher as _;
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::Arc;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
@@ -17,6 +17,13 @@ struct Known {
     offset: u32,
 }
 
+/// A string without its NUL, and its hash.
+#[derive(Clone, Copy)]
+struct Text<'a> {
+    bytes: &'a [u8],
+    hash: u64,
+}
+
 /// A string section that grows; it may continue that of a base.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Strings {
@@ -26,6 +33,8 @@ pub(crate) struct Strings {
     bytes: Vec<u8>,
     /// Strings of the base may be among them.
     known: HashTable<Known>,
+    /// Whether all strings are known, and no name starts inside one.
+    is_unique: bool,
     hasher: DefaultHashBuilder,
 }
 
@@ -37,6 +46,7 @@ impl Strings {
             Some(base) => strings.start = base.end_str(),
             None => strings.bytes.push(0),
         }
+        strings.is_unique = base.is_none();
         strings.base = base;
         strings
     }
@@ -51,6 +61,16 @@ impl Strings {
         }
     }
 
+    /// Whether equal names have equal offsets.
+    pub(crate) fn is_unique(&self) -> bool {
+        self.is_unique
+    }
+
+    /// From now on there may be names at any offset.
+    pub(crate) fn allow_any_offset(&mut self) {
+        self.is_unique = false;
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -62,29 +82,32 @@ impl Strings {
 
     /// The offset of a string without a NUL, which is added if it is not known.
     pub(crate) fn add(&mut self, text: &[u8]) -> Result<u32> {
+        let text = self.text(text);
+        self.add_text(text)
+    }
+
+    fn add_text(&mut self, text: Text<'_>) -> Result<u32> {
         let end = self.end();
-        let new = |this: &mut Self| {
-            if end + text.len() >= MAX_ID as usize {
+        self.find_or(text, |this| {
+            if end + text.bytes.len() >= MAX_ID as usize {
                 return Err(Error::TooLarge { what: "strings" });
             }
-            this.bytes.extend_from_slice(text);
+            this.bytes.extend_from_slice(text.bytes);
             this.bytes.push(0);
             Ok(end as u32)
-        };
-        self.find_or(text, new)
+        })
     }
 
-    /// Makes a string of the base known; the result is where it was first seen.
-    pub(crate) fn know(&mut self, offset: u32, text: &[u8]) -> Result<u32> {
-        self.find_or(text, |_| Ok(offset))
-    }
-
-    fn find_or(&mut self, text: &[u8], new: impl FnOnce(&mut Self) -> Result<u32>) -> Result<u32> {
-        if text.is_empty() {
+    fn find_or(
+        &mut self,
+        text: Text<'_>,
+        new: impl FnOnce(&mut Self) -> Result<u32>,
+    ) -> Result<u32> {
+        let Text { bytes, hash } = text;
+        if bytes.is_empty() {
             return Ok(0);
         }
-        let hash = self.hasher.hash_one(text);
-        let is = |known: &Known| known.hash == hash && name::is(self.from(known.offset), text);
+        let is = |known: &Known| known.hash == hash && name::is(self.from(known.offset), bytes);
         if let Some(known) = self.known.find(hash, is) {
             return Ok(known.offset);
         }
@@ -92,6 +115,16 @@ impl Strings {
         let known = Known { hash, offset };
         self.known.insert_unique(hash, known, |known| known.hash);
         Ok(offset)
+    }
+
+    /// The string that starts these bytes.
+    #[inline]
+    fn text<'a>(&self, bytes: &'a [u8]) -> Text<'a> {
+        let bytes = name::up_to_nul(bytes);
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(bytes);
+        let hash = hasher.finish();
+        Text { bytes, hash }
     }
 
     /// The bytes from an offset on.
@@ -111,49 +144,79 @@ impl Strings {
 }
 
 /// The offsets of one BTF's strings in another, each looked up once.
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Renamed {
     /// The first offset that is renamed; those before stay what they are.
     start: u32,
+    /// The first offset that is not the other's as well, because both continue one base.
+    shared: u32,
     /// The new offset of each; 0 where it was not looked up.
     offsets: Vec<u32>,
+    /// Which were looked up, so that the table need not be cleared as a whole.
+    used: Vec<u32>,
     /// Bytes that may still be looked up: strings may overlap, so few bytes can hold a great many.
     left: usize,
 }
 
 impl Renamed {
-    /// For the strings from this offset up to the last of `source`.
-    pub(crate) fn new(source: &Btf, start: u32) -> Self {
+    /// For the strings from `start` up to the last of `source`, those before `shared` being in the
+    /// base of both.
+    pub(crate) fn new(source: &Btf, start: u32, shared: u32) -> Self {
+        Self::default().restart(source, start, shared)
+    }
+
+    /// The same with the memory of an earlier one.
+    pub(crate) fn restart(mut self, source: &Btf, start: u32, shared: u32) -> Self {
+        for index in self.used.drain(..) {
+            if let Some(slot) = self.offsets.get_mut(index as usize) {
+                *slot = 0;
+            }
+        }
         let len = source.end_str().saturating_sub(start) as usize;
+        self.offsets.resize(len.max(self.offsets.len()), 0);
         Self {
             start,
-            offsets: vec![0; len],
+            shared,
             left: len.saturating_mul(8).saturating_add(1 << 16),
+            ..self
         }
     }
 
-    /// The new offset of a string, asked of `find` the first time.
-    pub(crate) fn get(
-        &mut self,
-        source: &Btf,
-        offset: u32,
-        find: impl FnOnce(&[u8]) -> Result<u32>,
-    ) -> Result<u32> {
+    /// The new offset of a string, looked up the first time.
+    #[inline]
+    pub(crate) fn get(&mut self, source: &Btf, offset: u32, to: &mut Strings) -> Result<u32> {
         let Some(index) = offset.checked_sub(self.start) else {
             return Ok(offset);
         };
-        match self.offsets.get_mut(index as usize) {
-            Some(0) | None => {}
-            Some(known) => return Ok(*known),
+        match self.offsets.get(index as usize) {
+            Some(0) | None => self.look_up(source, offset, index, to),
+            Some(known) => Ok(*known),
         }
-        let text = source.str_at(offset)?;
-        let left = self.left.checked_sub(text.len());
-        self.left = left.ok_or(Error::TooLarge {
-            what: "strings that overlap",
-        })?;
-        let new = find(text)?;
+    }
+
+    fn look_up(&mut self, source: &Btf, offset: u32, index: u32, to: &mut Strings) -> Result<u32> {
+        if offset == 0 {
+            return Ok(0);
+        }
+        let bytes = source.strings_from(offset);
+        if bytes.is_empty() {
+            let limit = source.end_str();
+            return Err(Error::NoString { offset, limit });
+        }
+        let text = to.text(bytes);
+        let Some(left) = self.left.checked_sub(text.bytes.len()) else {
+            let what = "strings that overlap";
+            return Err(Error::TooLarge { what });
+        };
+        self.left = left;
+        let new = if offset < self.shared {
+            to.find_or(text, |_| Ok(offset))?
+        } else {
+            to.add_text(text)?
+        };
         if let Some(slot) = self.offsets.get_mut(index as usize) {
             *slot = new;
+            self.used.push(index);
         }
         Ok(new)
     }

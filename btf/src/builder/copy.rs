@@ -6,9 +6,11 @@ use super::store::BtfBuilder;
 use crate::btf::Btf;
 use crate::error::{Error, Result};
 use crate::id::TypeId;
-use crate::raw::MAX_ID;
-use crate::shape::Field;
+use crate::raw::{self, MAX_ID};
+use crate::shape::{BASE_WORDS, Field, Info};
 use crate::strings::Renamed;
+
+const UNKNOWN_KIND: &str = "copying a type of unknown kind";
 
 impl BtfBuilder {
     /// Appends all own types of another BTF; the result is the id of the first.
@@ -19,30 +21,52 @@ impl BtfBuilder {
     /// [`Error::Unsupported`] if its base is another one, or a type's kind is unknown.
     #[doc(alias = "btf__add_btf")]
     pub fn add_btf(&mut self, source: &Btf) -> Result<TypeId> {
-        let first = TypeId(self.len());
-        let before = (self.words.len(), self.starts.len(), self.strings.end());
-        let start = source.start_id().0;
-        let moved = |ty: TypeId| match ty.0.checked_sub(start) {
-            Some(own) => {
-                let moved = own.checked_add(first.0);
-                Ok(TypeId(moved.ok_or(Error::TooLarge { what: "types" })?))
-            }
-            None => Ok(ty),
-        };
-        let mut copy = Copy::new(source);
-        let added = self.check_base_of(source).and_then(|()| {
-            let mut ids = source.own_ids();
-            ids.try_for_each(|id| copy.ty(self, id, moved).map(|_| ()))
-        });
-        match added {
-            Ok(()) => Ok(first),
-            Err(error) => {
-                self.words.truncate(before.0);
-                self.starts.truncate(before.1);
-                self.strings.truncate(before.2);
-                Err(error)
-            }
+        self.check_base_of(source)?;
+        let first = self.len();
+        if u64::from(first) + source.starts.len() as u64 > u64::from(MAX_ID) {
+            return Err(Error::TooLarge { what: "types" });
         }
+        let (words, types) = (self.words.len(), self.starts.len());
+        let strings = self.strings.end();
+        let source_words = source.words().iter();
+        self.words
+            .extend(source_words.map(|word| raw::value(*word)));
+        let moved = |start: &u32| start.wrapping_add(words as u32);
+        self.starts.extend(source.starts.iter().map(moved));
+        let start = source.start_str();
+        self.names = std::mem::take(&mut self.names).restart(source, start, start);
+        if let Err(error) = self.rename_added(source, words) {
+            self.words.truncate(words);
+            self.starts.truncate(types);
+            self.strings.truncate(strings);
+            return Err(error);
+        }
+        Ok(TypeId(first))
+    }
+
+    /// Makes copies of all own records of `source`, from this word on, refer to what is here.
+    fn rename_added(&mut self, source: &Btf, from: usize) -> Result<()> {
+        let (source_start, moved) = (source.start_id().0, self.len());
+        let moved = moved.saturating_sub(source.len());
+        let mut rest = self.words.get_mut(from..).unwrap_or_default();
+        while let [_, info, ..] = *rest {
+            let shape = Info(info).shape();
+            let len = BASE_WORDS + shape.extra_words(Info(info).vlen());
+            let Some((record, after)) = rest.split_at_mut_checked(len) else {
+                break;
+            };
+            if !shape.is_known() {
+                return Err(Error::Unsupported { what: UNKNOWN_KIND });
+            }
+            shape.rewrite(record, |field, word| match field {
+                Field::Name => self.names.get(source, word, &mut self.strings),
+                _ if word < source_start => Ok(word),
+                // The last one fits, as was checked.
+                _ => Ok(word.saturating_add(moved)),
+            })?;
+            rest = after;
+        }
+        Ok(())
     }
 
     fn check_base_of(&self, source: &Btf) -> Result<()> {
@@ -77,14 +101,13 @@ impl<'a> Copy<'a> {
     fn with_strings_from(source: &'a Btf, start: u32) -> Self {
         Self {
             source,
-            names: Renamed::new(source, start),
+            names: Renamed::new(source, start, start),
         }
     }
 
     /// Where a string of the source is in `to`.
     pub(crate) fn str(&mut self, to: &mut BtfBuilder, offset: u32) -> Result<u32> {
-        let Self { source, names } = self;
-        names.get(source, offset, |text| to.strings.add(text))
+        self.names.get(self.source, offset, &mut to.strings)
     }
 
     /// Appends one type, with the types that it refers to replaced by what `ids` says.
@@ -100,9 +123,7 @@ impl<'a> Copy<'a> {
         };
         let shape = raw.info.shape();
         if !shape.is_known() {
-            return Err(Error::Unsupported {
-                what: "copying a type of unknown kind",
-            });
+            return Err(Error::Unsupported { what: UNKNOWN_KIND });
         }
         let new = TypeId(to.len());
         if new.0 >= MAX_ID {
@@ -115,15 +136,14 @@ impl<'a> Copy<'a> {
             strings,
             ..
         } = to;
-        starts.push(words.len() as u32);
-        let base = [raw.name_off, raw.info.0, raw.third];
-        shape.visit(base, raw.extra(), |field, word| {
-            words.push(match field {
-                Field::Plain => word,
-                Field::Name => names.get(source, word, |text| strings.add(text))?,
-                Field::Type => ids(TypeId(word))?.0,
-            });
-            Ok(())
+        let start = words.len();
+        starts.push(start as u32);
+        words.extend([raw.name_off, raw.info.0, raw.third]);
+        words.extend(raw.extra().iter().map(|word| raw::value(*word)));
+        let record = words.get_mut(start..).unwrap_or_default();
+        shape.rewrite(record, |field, word| match field {
+            Field::Name => names.get(source, word, strings),
+            _ => Ok(ids(TypeId(word))?.0),
         })?;
         Ok(new)
     }

@@ -78,6 +78,7 @@ impl BtfBuilder {
         let Some(words) = self.words.get_mut(range).filter(|_| fits && found == new) else {
             return Err(Error::RecordLength { id, found, new });
         };
+        self.strings.allow_any_offset();
         let start = [*name_off, info.0, *size_or_type];
         for (word, value) in words.iter_mut().zip(start.iter().chain(extra)) {
             *word = *value;
@@ -111,6 +112,7 @@ impl BtfBuilder {
     /// [`Error::NoType`].
     pub fn set_name(&mut self, id: TypeId, name_off: u32) -> Result<()> {
         let (range, _) = self.record(id)?;
+        self.strings.allow_any_offset();
         Self::set_word(self.words.get_mut(range).unwrap_or_default(), 0, name_off);
         Ok(())
     }
@@ -183,6 +185,7 @@ impl BtfBuilder {
             });
         }
         Self::set_word(words, new, name_off);
+        self.strings.allow_any_offset();
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use crate::id::TypeId;
 use crate::kind::Kind;
 use crate::raw::{self, Endian, Header, MAX_ID};
 use crate::shape::Info;
-use crate::strings::Strings;
+use crate::strings::{Renamed, Strings};
 
 /// BTF that is being made or changed.
 ///
@@ -21,6 +21,8 @@ pub struct BtfBuilder {
     /// Where in `words` each own type starts.
     pub(super) starts: Vec<u32>,
     pub(super) strings: Strings,
+    /// Of the BTF that was added last; kept for its memory.
+    pub(super) names: Renamed,
     layout: Vec<u8>,
     pub(super) base: Option<Arc<Btf>>,
     pointer_size: Option<u32>,
@@ -52,6 +54,7 @@ impl BtfBuilder {
             words: Vec::new(),
             starts: Vec::new(),
             strings: Strings::new(base.clone()),
+            names: Renamed::default(),
             layout: Vec::new(),
             base,
             pointer_size: None,
@@ -180,10 +183,11 @@ impl BtfBuilder {
     /// What is wrong with it, for instance a reference to a type that was never added.
     pub fn finish(&self) -> Result<Btf> {
         let data = self.host_bytes()?;
-        let btf = match &self.base {
+        let mut btf = match &self.base {
             Some(base) => Btf::parse_split(data, Arc::clone(base))?,
             None => Btf::parse(data)?,
         };
+        btf.has_unique_strings = self.strings.is_unique();
         match self.pointer_size {
             Some(bytes) => btf.with_pointer_size(bytes),
             None => Ok(btf),

@@ -398,3 +398,19 @@ fn failed_addition_leaves_nothing_behind() {
     target.add_str("other").unwrap();
     assert_eq!(target.finish().unwrap().name_at(fine).unwrap(), "fine");
 }
+
+#[test]
+fn strings_of_one_source_are_not_taken_for_those_of_the_next() {
+    let sources = ["one", "two", "three"].map(|name| {
+        let mut source = BtfBuilder::new();
+        source.add_int(name, 4, IntEncoding::SIGNED).unwrap();
+        source.finish().unwrap()
+    });
+    let mut btf = BtfBuilder::new();
+    for source in &sources {
+        btf.add_btf(source).unwrap();
+    }
+    let btf = btf.finish().unwrap();
+    let names: Vec<_> = btf.own_ids().map(|id| btf.name(id).unwrap()).collect();
+    assert_eq!(names, ["one", "two", "three"]);
+}

@@ -44,7 +44,7 @@ impl Compact {
                 let len = btf.len();
                 new.ok_or(Error::NoType { id, len })
             },
-            |offset| names.get(btf, offset, |text| strings.add(text)),
+            |offset| names.get(btf, offset, strings),
         )
     }
 
@@ -55,17 +55,22 @@ impl Compact {
         for id in state.own().filter(|id| state.stays(*id)) {
             starts.push(words.len() as u32);
             let record = state.graph.get(id);
-            let mut types = record.types.iter();
-            let fields = record.info().shape().fields(record.info().vlen());
-            words.extend(fields.zip(record.plain).map(|(field, word)| match field {
-                Field::Type => types.next().map_or(0, |ty| new(*ty)),
-                _ => *word,
-            }));
+            words.extend_from_slice(record.words);
+            let start = words.len() - record.words.len();
+            let copy = words.get_mut(start..).unwrap_or_default();
+            record
+                .info()
+                .shape()
+                .rewrite(copy, |field, word| match field {
+                    Field::Type => Ok::<_, Error>(new(word)),
+                    _ => Ok(word),
+                })?;
         }
         let ids = state.own().map(|id| TypeId(new(id))).collect();
         let strings = state.graph.strings;
         let builder = BtfBuilder::like(btf).with_content(words, starts, strings);
-        let btf = builder.finish()?;
+        let mut btf = builder.finish()?;
+        btf.has_unique_strings = btf.base().is_none();
         Ok(Dedup { btf, ids })
     }
 }

@@ -7,6 +7,7 @@
 //! were resolved.
 
 use crate::kind::Kind;
+use crate::shape::Entry;
 
 use super::graph::Record;
 use super::state::State;
@@ -77,26 +78,46 @@ impl Walk {
         let (this, other) = (state.graph.get(candidate), state.graph.get(stays));
         let is_same = if this.name() != other.name() {
             false
+        } else if this.info() == other.info() && !this.is_enum_fwd() {
+            let is_alike = this.looks_like(&other);
+            if is_alike {
+                self.push_types(&this, &other);
+            }
+            is_alike
         } else if this.is_fwd_of(&other) {
             true
         } else if other.is_fwd_of(&this) {
             self.declared_in_base |= stays < state.graph.first_own;
             true
-        } else if this.is_enum() {
-            this.is_compatible_enum(&other)
-        } else if this.plain == other.plain {
-            self.push_types(&this, &other);
-            true
         } else {
-            false
+            this.is_compatible_enum(&other)
         };
         state.spend(this.cost()) && is_same
     }
 
     /// Puts what two types refer to on the list, so that the first comes next.
     fn push_types(&mut self, candidate: &Record<'_>, stays: &Record<'_>) {
-        let pairs = candidate.types.iter().zip(stays.types).rev();
-        self.todo.extend(pairs.map(|(a, b)| (*a, *b)));
+        let (a, b) = (candidate.entries(), stays.entries());
+        let shape = candidate.info().shape();
+        match shape.entry() {
+            Entry::Array => {
+                self.push_each(a, b, |[_, index, _]| *index);
+                self.push_each(a, b, |[element, _, _]| *element);
+            }
+            Entry::Member => self.push_each(a, b, |[_, ty, _]| *ty),
+            Entry::SecInfo => self.push_each(a, b, |[ty, _, _]| *ty),
+            Entry::Param => self.push_each(a, b, |[_, ty]| *ty),
+            Entry::None | Entry::Word | Entry::Enumerator | Entry::Enumerator64 => {}
+        }
+        if shape.third_is_type() {
+            self.todo.push((candidate.third(), stays.third()));
+        }
+    }
+
+    fn push_each<const N: usize>(&mut self, a: &[u32], b: &[u32], ty: fn(&[u32; N]) -> u32) {
+        let entries = a.as_chunks().0.iter().zip(b.as_chunks().0);
+        let pairs = entries.rev().map(|(a, b)| (ty(a), ty(b)));
+        self.todo.extend(pairs);
     }
 
     /// Takes what a successful walk assumed for known, where that is safe.
@@ -136,8 +157,9 @@ fn are_twins(state: &State, a: u32, b: u32, depth: u32) -> bool {
     let is_alike = if this.is_enum() {
         this.is_compatible_enum(&other)
     } else {
-        this.plain == other.plain
+        this.looks_like(&other)
     };
-    let mut types = this.types.iter().zip(other.types);
-    state.spend(this.cost()) && is_alike && types.all(|(a, b)| are_twins(state, *a, *b, depth))
+    let types = |record| (0..).map_while(move |index| Record::type_at(record, index));
+    let mut pairs = types(&this).zip(types(&other));
+    state.spend(this.cost()) && is_alike && pairs.all(|(a, b)| are_twins(state, a, b, depth))
 }

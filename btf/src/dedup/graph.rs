@@ -1,20 +1,20 @@
 //! The records that take part, those of the base included, as plain words.
 
+use std::hash::Hasher;
+
 use crate::btf::Btf;
 use crate::error::{Error, Result};
-use crate::id::TypeId;
 use crate::kind::Kind;
-use crate::shape::{Field, Info};
+use crate::raw;
+use crate::shape::{BASE_WORDS, Field, Info};
 use crate::strings::{Renamed, Strings};
 
 /// All types by id. Two names are equal if their offsets are.
 pub(super) struct Graph {
-    /// The words of all records, with zeros in place of types.
-    plain: Vec<u32>,
-    /// The types that they refer to, in order.
-    types: Vec<u32>,
-    /// Where the words and types of each record start, and where those of the last one end.
-    starts: Vec<[u32; 2]>,
+    /// The words of all records.
+    words: Vec<u32>,
+    /// Where each record starts, and where the last one ends.
+    starts: Vec<u32>,
     pub(super) first_own: u32,
     /// The own strings of the result, and where those of the base are.
     pub(super) strings: Strings,
@@ -24,68 +24,69 @@ pub(super) struct Graph {
 /// One type. Void has no words.
 #[derive(Clone, Copy)]
 pub(super) struct Record<'a> {
-    /// Its words, but zeros in place of types: equal ones make two types look alike.
-    pub(super) plain: &'a [u32],
-    /// The types that it refers to.
-    pub(super) types: &'a [u32],
+    pub(super) words: &'a [u32],
 }
 
 impl Graph {
     pub(super) fn new(btf: &Btf) -> Result<Self> {
-        let mut graph = Self {
-            plain: Vec::with_capacity(btf.words().len()),
-            types: Vec::new(),
-            starts: Vec::with_capacity(btf.len() as usize + 1),
-            first_own: btf.start_id().0,
-            strings: Strings::new(btf.base().cloned()),
-            names: Renamed::new(btf, 0),
-        };
-        graph.starts.push([0; 2]);
-        for id in btf.ids() {
-            graph.end_record();
-            graph.push(btf, id)?;
+        let chain = || std::iter::successors(Some(btf), |btf| btf.base().map(|base| &**base));
+        let mut chain: Vec<_> = chain().collect();
+        chain.reverse();
+        let word_count = chain.iter().map(|btf| btf.words().len()).sum();
+        let mut words = Vec::with_capacity(word_count);
+        let mut starts = Vec::with_capacity(btf.len() as usize + 1);
+        starts.push(0);
+        for btf in chain {
+            let before = words.len() as u32;
+            starts.extend(btf.starts.iter().map(|start| before + start));
+            words.extend(btf.words().iter().map(|word| raw::value(*word)));
         }
-        graph.end_record();
+        starts.push(words.len() as u32);
+        let (strings, renamed_from) = if btf.has_unique_strings {
+            (Strings::of(btf), btf.end_str())
+        } else {
+            (Strings::new(btf.base().cloned()), 0)
+        };
+        let mut graph = Self {
+            words,
+            starts,
+            first_own: btf.start_id().0,
+            strings,
+            names: Renamed::new(btf, renamed_from, btf.start_str()),
+        };
+        graph.unify_names(btf)?;
         Ok(graph)
     }
 
-    fn end_record(&mut self) {
-        // Both are shorter than a type section, or the two of a base and its split.
-        self.starts
-            .push([self.plain.len() as u32, self.types.len() as u32]);
-    }
-
-    fn push(&mut self, btf: &Btf, id: TypeId) -> Result<()> {
+    /// Gives equal names equal offsets.
+    fn unify_names(&mut self, btf: &Btf) -> Result<()> {
         let Self {
-            plain,
-            types,
+            words,
+            starts,
             strings,
             names,
             ..
         } = self;
-        let Some(raw) = btf.raw(id).filter(|raw| raw.info.shape().is_known()) else {
-            return Err(Error::Unsupported {
-                what: "deduplicating BTF with a type of unknown kind",
-            });
-        };
-        let base = [raw.name_off, raw.info.0, raw.third];
-        raw.info.shape().visit(base, raw.extra(), |field, word| {
-            plain.push(match field {
-                Field::Name if word != 0 => names.get(btf, word, |text| {
-                    if word < btf.start_str() {
-                        strings.know(word, text)
-                    } else {
-                        strings.add(text)
-                    }
-                })?,
-                Field::Type => {
-                    types.push(word);
-                    0
-                }
-                _ => word,
-            });
-            Ok(())
-        })
+        for bounds in starts.windows(2).skip(1) {
+            let [start, end] = *bounds else {
+                continue;
+            };
+            let record = words.get_mut(start as usize..end as usize);
+            let record = record.unwrap_or_default();
+            let shape = Record { words: record }.info().shape();
+            if !shape.is_known() {
+                return Err(Error::Unsupported {
+                    what: "deduplicating BTF with a type of unknown kind",
+                });
+            }
+            if !btf.has_unique_strings {
+                shape.rewrite(record, |field, word| match field {
+                    Field::Name => names.get(btf, word, strings),
+                    _ => Ok(word),
+                })?;
+            }
+        }
+        Ok(())
     }
 
     /// The number of types, void included.
@@ -93,19 +94,15 @@ impl Graph {
         self.starts.len().saturating_sub(1) as u32
     }
 
+    #[inline]
     pub(super) fn get(&self, id: u32) -> Record<'_> {
         let bounds = self.starts.get(id as usize..).unwrap_or_default();
-        let [[plain, types], [plain_end, types_end], ..] = *bounds else {
-            return Record {
-                plain: &[],
-                types: &[],
-            };
+        let [start, end, ..] = *bounds else {
+            return Record { words: &[] };
         };
-        let plain = self.plain.get(plain as usize..plain_end as usize);
-        let types = self.types.get(types as usize..types_end as usize);
+        let words = self.words.get(start as usize..end as usize);
         Record {
-            plain: plain.unwrap_or_default(),
-            types: types.unwrap_or_default(),
+            words: words.unwrap_or_default(),
         }
     }
 
@@ -113,23 +110,99 @@ impl Graph {
         self.get(id).kind()
     }
 
-    /// Sets one of the types that a type refers to.
-    pub(super) fn set_type(&mut self, id: u32, index: usize, ty: u32) {
-        let start = self.starts.get(id as usize).map(|[_, types]| *types);
-        let slot = start.and_then(|start| self.types.get_mut(start as usize + index));
-        if let Some(slot) = slot {
-            *slot = ty;
+    /// What shows of a struct, union or typedef, and of the types next to it: what two must have in
+    /// common to be the same.
+    pub(super) fn hash_look(&self, id: u32, hasher: &mut impl Hasher) {
+        let record = self.get(id);
+        let ([name, info, third], members) = record.split();
+        let shape = record.info().shape();
+        hasher.write_u64(pair(name, info));
+        hasher.write_u32(shape.plain_in_third(third));
+        self.hash_outline(shape.type_in_third(third), hasher);
+        for [name, ty, offset] in members.as_chunks().0 {
+            hasher.write_u64(pair(*name, *offset));
+            self.hash_outline(*ty, hasher);
         }
+    }
+
+    /// What two types must have in common, whichever is a declaration of the other.
+    fn hash_outline(&self, mut id: u32, hasher: &mut impl Hasher) {
+        for _ in 0..OUTLINE_DEPTH {
+            let record = self.get(id);
+            let ([name, info, third], entries) = record.split();
+            match (record.kind(), entries) {
+                (Some(Kind::Ptr | Kind::Const | Kind::Volatile | Kind::Restrict), _) => {
+                    hasher.write_u32(info);
+                    id = third;
+                }
+                (Some(Kind::Array), [element, _, count]) => {
+                    hasher.write_u64(pair(info, *count));
+                    id = *element;
+                }
+                _ => return hasher.write_u32(name),
+            }
+        }
+    }
+
+    /// The words of a type, to be changed.
+    pub(super) fn words_mut(&mut self, id: u32) -> &mut [u32] {
+        let bounds = self.starts.get(id as usize..).unwrap_or_default();
+        let [start, end, ..] = *bounds else {
+            return &mut [];
+        };
+        let words = self.words.get_mut(start as usize..end as usize);
+        words.unwrap_or_default()
     }
 }
 
+/// How far pointers and arrays are followed for a hash.
+const OUTLINE_DEPTH: u32 = 4;
+
+fn pair(a: u32, b: u32) -> u64 {
+    u64::from(a) << 32 | u64::from(b)
+}
+
 impl Record<'_> {
+    /// The first three words, and the entries. Void has zeros.
+    #[inline]
+    fn split(&self) -> ([u32; BASE_WORDS], &[u32]) {
+        let split = self.words.split_first_chunk();
+        split.map_or(([0; BASE_WORDS], &[]), |(base, extra)| (*base, extra))
+    }
+
+    /// What follows the first three words.
+    pub(super) fn entries(&self) -> &[u32] {
+        self.split().1
+    }
+
+    /// Whether two types are word by word the same, but for the types that they refer to.
+    #[inline]
+    pub(super) fn looks_like(&self, other: &Self) -> bool {
+        let (shape, (base, extra)) = (self.info().shape(), self.split());
+        let ([name, info, third], other_extra) = other.split();
+        let [this_name, this_info, this_third] = base;
+        let is_alike =
+            this_name == name && this_info == info && shape.plain_in_third(this_third ^ third) == 0;
+        is_alike && shape.are_alike(extra, other_extra)
+    }
+
+    /// A type that this one refers to, by its number.
+    pub(super) fn type_at(&self, index: usize) -> Option<u32> {
+        let word = self.info().shape().type_word(index)?;
+        self.words.get(word).copied()
+    }
+
     pub(super) fn name(&self) -> u32 {
-        self.plain.first().copied().unwrap_or_default()
+        self.words.first().copied().unwrap_or_default()
+    }
+
+    /// Its third word: a size or a type.
+    pub(super) fn third(&self) -> u32 {
+        self.words.get(2).copied().unwrap_or_default()
     }
 
     pub(super) fn info(&self) -> Info {
-        Info(self.plain.get(1).copied().unwrap_or_default())
+        Info(self.words.get(1).copied().unwrap_or_default())
     }
 
     /// Nothing for void.
@@ -139,12 +212,12 @@ impl Record<'_> {
 
     /// What it costs to look at it.
     pub(super) fn cost(&self) -> usize {
-        self.plain.len() + 1
+        self.words.len() + 1
     }
 
     /// Whether this is an enum, of whichever width.
     pub(super) fn is_enum(&self) -> bool {
-        matches!(self.kind(), Some(Kind::Enum | Kind::Enum64))
+        self.info().is(Kind::Enum) || self.info().is(Kind::Enum64)
     }
 
     /// Whether this is an enum that is only declared.
@@ -157,7 +230,7 @@ impl Record<'_> {
         if self.is_enum_fwd() || other.is_enum_fwd() {
             self.is_enum() && other.is_enum() && self.name() == other.name()
         } else {
-            self.plain == other.plain
+            self.words == other.words
         }
     }
 
@@ -168,6 +241,6 @@ impl Record<'_> {
         } else {
             Kind::Struct
         };
-        self.kind() == Some(Kind::Fwd) && other.kind() == Some(declared)
+        self.info().is(Kind::Fwd) && other.info().is(declared)
     }
 }

@@ -38,7 +38,7 @@ use state::State;
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Dedup {
-    /// The types that are left, and the strings that they use.
+    /// The types that are left, and the strings that they use; those of a builder stay all.
     pub btf: Btf,
     /// What became of each own type, in the order of the old ids.
     pub ids: Vec<TypeId>,

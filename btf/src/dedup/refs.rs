@@ -23,18 +23,13 @@ pub(super) fn run(state: &mut State) -> Result<()> {
         path.push((id, 0));
         while let Some((at, index)) = path.last_mut() {
             let at = *at;
-            let Some(ty) = state.graph.get(at).types.get(*index).copied() else {
+            let Some((next, ty)) = state.settle(at, *index) else {
                 decide(state, &mut candidates, at);
                 set(&mut is_on_path, at, false);
                 path.pop();
                 continue;
             };
-            if state.is_decided(ty) {
-                let stands = state.resolve(ty);
-                state.graph.set_type(at, *index, stands);
-                *index += 1;
-                continue;
-            }
+            *index = next;
             set(&mut is_on_path, at, true);
             if is_on_path.get(ty as usize) == Some(&true) {
                 return Err(Error::Depth {

@@ -14,9 +14,7 @@ pub(super) fn run(state: &mut State) {
         let hash = match kind {
             // An enum must be found by its declaration, of which only the name is the same.
             Some(Kind::Enum | Kind::Enum64) if is_named_enum => state.name_hash(name),
-            Some(Kind::Int | Kind::Float | Kind::Fwd | Kind::Enum | Kind::Enum64) => {
-                state.shallow_hash(id)
-            }
+            Some(Kind::Int | Kind::Float | Kind::Fwd | Kind::Enum | Kind::Enum64) => state.hash(id),
             // Two variables of one name and type are still two.
             Some(Kind::Var | Kind::Datasec) if is_own => {
                 state.decide(id, id);
@@ -43,7 +41,7 @@ pub(super) fn run(state: &mut State) {
 fn named_enum(state: &mut State, candidates: &Candidates, hash: u64, id: u32) -> u32 {
     for candidate in candidates.with_hash(hash) {
         let (this, other) = (state.graph.get(id), state.graph.get(candidate));
-        let is_same = this.plain == other.plain;
+        let is_same = this.words == other.words;
         let is_compatible = this.is_compatible_enum(&other);
         let is_declaration = this.is_enum_fwd();
         if !state.spend(this.cost()) {

@@ -1,7 +1,7 @@
 //! Which type stands for which, and candidates by hash.
 
 use std::cell::Cell;
-use std::hash::BuildHasher as _;
+use std::hash::{BuildHasher as _, Hasher as _};
 
 use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashTable};
@@ -9,7 +9,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use crate::btf::Btf;
 use crate::error::Result;
 
-use super::graph::{Graph, Record};
+use super::graph::Graph;
 
 /// A type that no phase has looked at.
 const UNDECIDED: u32 = u32::MAX;
@@ -63,16 +63,25 @@ impl State {
     }
 
     /// The type that stands for another as far as it is known.
+    #[inline]
     pub(super) fn resolve(&self, id: u32) -> u32 {
-        let mut at = id;
-        // No chain is longer than there are types, and no loop is ever made.
-        for _ in 0..self.map.len() {
-            match self.map.get(at as usize) {
-                Some(to) if *to != UNDECIDED && *to != at => at = *to,
-                _ => break,
+        resolve(&self.map, id)
+    }
+
+    /// Puts what stands for them in the place of the types that a type refers to, from one of them
+    /// up to the first that is not decided; the number of that, and which it is.
+    pub(super) fn settle(&mut self, id: u32, from: usize) -> Option<(usize, u32)> {
+        let Self { graph, map, .. } = self;
+        let shape = graph.get(id).info().shape();
+        let words = graph.words_mut(id);
+        for index in from.. {
+            let ty = words.get_mut(shape.type_word(index)?)?;
+            if map.get(*ty as usize) == Some(&UNDECIDED) {
+                return Some((index, *ty));
             }
+            *ty = resolve(map, *ty);
         }
-        at
+        None
     }
 
     /// Whether a type stays, as far as it is known.
@@ -89,13 +98,14 @@ impl State {
 
     /// The hash of all that makes a type: its words and what it refers to.
     pub(super) fn hash(&self, id: u32) -> u64 {
-        let Record { plain, types } = self.graph.get(id);
-        self.hasher.hash_one((plain, types))
+        self.hasher.hash_one(self.graph.get(id).words)
     }
 
-    /// The hash of what shows of a type without looking at others.
-    pub(super) fn shallow_hash(&self, id: u32) -> u64 {
-        self.hasher.hash_one(self.graph.get(id).plain)
+    /// The hash of a struct, union or typedef, as far as it shows without a walk.
+    pub(super) fn look_hash(&self, id: u32) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        self.graph.hash_look(id, &mut hasher);
+        hasher.finish()
     }
 
     /// The hash of a name.
@@ -110,6 +120,19 @@ impl State {
             before: vec![0; self.graph.len() as usize],
         }
     }
+}
+
+#[inline]
+fn resolve(map: &[u32], id: u32) -> u32 {
+    let mut at = id;
+    // No chain is longer than there are types, and no loop is ever made.
+    for _ in 0..map.len() {
+        match map.get(at as usize) {
+            Some(to) if *to != UNDECIDED && *to != at => at = *to,
+            _ => break,
+        }
+    }
+    at
 }
 
 impl Candidates {
@@ -142,7 +165,7 @@ impl Candidates {
         let mut candidates = self.with_hash(hash);
         candidates.find(|candidate| {
             let (this, other) = (state.graph.get(id), state.graph.get(*candidate));
-            let is_same = this.plain == other.plain && this.types == other.types;
+            let is_same = this.words == other.words;
             state.spend(this.cost()) && is_same
         })
     }

@@ -24,7 +24,7 @@ pub(super) fn run(state: &mut State) {
         if is_own && state.is_decided(id) {
             continue;
         }
-        let hash = state.shallow_hash(id);
+        let hash = state.look_hash(id);
         let stands = if is_own {
             find(state, &candidates, &mut walk, hash, id)
         } else {

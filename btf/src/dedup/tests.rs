@@ -312,3 +312,57 @@ fn names_are_compared_as_text() {
     assert_eq!(ids, [TypeId(1); 3]);
     assert_eq!(btf.end_str(), 5);
 }
+
+#[test]
+fn strings_known_to_be_unique_change_nothing() {
+    let mut unit = BtfBuilder::new();
+    let a = a_of_int(&mut unit);
+    b_of(&mut unit, a);
+    let unit = unit.finish().unwrap();
+    let mut twice = BtfBuilder::new();
+    for _ in 0..2 {
+        twice.add_btf(&unit).unwrap();
+    }
+    let known = twice.finish().unwrap();
+    let unknown = Btf::parse(known.raw_bytes()).unwrap();
+    let [known, unknown] = [known, unknown].map(|btf| btf.dedup().unwrap());
+    assert_eq!(known.btf.raw_bytes(), unknown.btf.raw_bytes());
+    assert_eq!(known.ids, unknown.ids);
+}
+
+#[test]
+fn builder_may_name_types_by_parts_of_strings() {
+    let mut btf = BtfBuilder::new();
+    let hint = btf.add_int("hint", 4, IntEncoding::SIGNED).unwrap();
+    let offset = btf.add_str("hint").unwrap();
+    btf.set_name(hint, offset + 1).unwrap();
+    int(&mut btf);
+    assert_eq!(dedup(&btf).ids, [TypeId(1); 2]);
+}
+
+#[test]
+fn structs_that_differ_behind_pointers_stay_apart() {
+    let mut btf = BtfBuilder::new();
+    let int = int(&mut btf);
+    for count in [1, 2, 1] {
+        let array = btf.add_array(int, int, count).unwrap();
+        let ptr = btf.add_ptr(array).unwrap();
+        btf.add_struct("", 8, &[member("type", ptr)]).unwrap();
+    }
+    let Dedup { btf, ids } = dedup(&btf);
+    assert_eq!(count(&btf, Kind::Struct), 2);
+    assert_eq!(ids[3], ids[9]);
+}
+
+#[test]
+fn pointer_to_void_is_no_pointer_to_something() {
+    let mut btf = BtfBuilder::new();
+    let int = int(&mut btf);
+    for target in [int, TypeId::VOID] {
+        let ptr = btf.add_ptr(target).unwrap();
+        let inner = btf.add_struct("", 8, &[member("p", ptr)]).unwrap();
+        btf.add_struct("outer", 8, &[member("inner", inner)])
+            .unwrap();
+    }
+    assert_eq!(count(&dedup(&btf).btf, Kind::Struct), 4);
+}
