@@ -189,12 +189,12 @@ impl Btf {
             | TypeKind::Fwd { .. }
             | TypeKind::Func { .. }
             | TypeKind::Var { .. } => is_identifier(name),
-            // Names of integers and floats have spaces, those of sections begin with a dot.
+            // Names of integers have spaces, and tags may say anything.
             TypeKind::Int { .. }
             | TypeKind::Float { .. }
-            | TypeKind::Datasec { .. }
             | TypeKind::TypeTag(_)
-            | TypeKind::DeclTag { .. } => {
+            | TypeKind::DeclTag { .. } => !name.is_empty(),
+            TypeKind::Datasec { .. } => {
                 !name.is_empty() && name.bytes().all(|byte| matches!(byte, b' '..=b'~'))
             }
             TypeKind::Void | TypeKind::Unknown { .. } => true,

@@ -54,7 +54,7 @@ fn list_that_leads_back_to_itself_is_fine() {
         size: 4,
     };
     btf.add_datasec(".data", 4, &[info]).unwrap();
-    btf.add_decl_tag("tag", TypeId(2), 1).unwrap();
+    btf.add_decl_tag("any\ttext\n", TypeId(2), 1).unwrap();
     assert_eq!(problem(&btf), "none");
 }
 
