@@ -60,6 +60,8 @@ mod shape;
 pub mod source;
 mod strings;
 mod table;
+#[cfg(test)]
+mod testing;
 mod types;
 pub mod value;
 

@@ -205,16 +205,8 @@ mod tests {
     use crate::core::{Outcome, Resolver};
     use crate::ext::CoreRelo;
     use crate::kind::Kind;
+    use crate::testing::at;
     use crate::types::IntEncoding;
-
-    fn at(name: &str, ty: TypeId, bytes: u32) -> NewMember<'_> {
-        NewMember {
-            name,
-            ty,
-            bit_offset: bytes * 8,
-            bitfield_size: 0,
-        }
-    }
 
     /// A kernel in which `a.inner.wanted`, `a.array[1].deep`, and much else is.
     fn kernel() -> Arc<Btf> {

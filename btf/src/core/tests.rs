@@ -3,37 +3,16 @@
 use std::sync::Arc;
 
 use super::{AccessSize, Outcome, RelocationKind as K, Resolution, Resolver};
-use crate::builder::{BtfBuilder, NewEnumerator, NewMember};
+use crate::builder::{BtfBuilder, NewMember};
 use crate::error::Result;
 use crate::ext::CoreRelo;
 use crate::id::TypeId;
+use crate::testing::{at, bits, value};
 use crate::types::IntEncoding;
 
 mod candidates;
 mod fields;
 mod types;
-
-fn at(name: &str, ty: TypeId, bytes: u32) -> NewMember<'_> {
-    NewMember {
-        name,
-        ty,
-        bit_offset: bytes * 8,
-        bitfield_size: 0,
-    }
-}
-
-fn bits(name: &str, ty: TypeId, bit_offset: u32, bitfield_size: u8) -> NewMember<'_> {
-    NewMember {
-        name,
-        ty,
-        bit_offset,
-        bitfield_size,
-    }
-}
-
-fn value(name: &str, value: i128) -> NewEnumerator<'_> {
-    NewEnumerator { name, value }
-}
 
 /// A builder with the integers that tests need.
 struct Types {

@@ -1,19 +1,12 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::builder::{BtfBuilder, NewEnumerator, NewMember};
+use crate::builder::{BtfBuilder, NewEnumerator};
 use crate::error::Error;
 use crate::kind::Kind;
 use crate::raw::Header;
+use crate::testing::at;
 use crate::types::{IntEncoding, Linkage, TypeKind};
-
-fn member(name: &str, ty: TypeId) -> NewMember<'_> {
-    NewMember {
-        name,
-        ty,
-        ..NewMember::default()
-    }
-}
 
 fn int(btf: &mut BtfBuilder) -> TypeId {
     btf.add_int("int", 4, IntEncoding::SIGNED).unwrap()
@@ -22,12 +15,12 @@ fn int(btf: &mut BtfBuilder) -> TypeId {
 /// `struct b { struct a *a; }`, with whatever `a` is.
 fn b_of(btf: &mut BtfBuilder, a: TypeId) -> TypeId {
     let ptr = btf.add_ptr(a).unwrap();
-    btf.add_struct("b", 8, &[member("a", ptr)]).unwrap()
+    btf.add_struct("b", 8, &[at("a", ptr, 0)]).unwrap()
 }
 
 fn a_of_int(btf: &mut BtfBuilder) -> TypeId {
     let int = int(btf);
-    btf.add_struct("a", 4, &[member("x", int)]).unwrap()
+    btf.add_struct("a", 4, &[at("x", int, 0)]).unwrap()
 }
 
 fn dedup(btf: &BtfBuilder) -> Dedup {
@@ -120,7 +113,7 @@ fn declaration_of_one_of_two_structs_stays() {
     let mut btf = BtfBuilder::new();
     let int = int(&mut btf);
     for name in ["x", "y"] {
-        btf.add_struct("a", 4, &[member(name, int)]).unwrap();
+        btf.add_struct("a", 4, &[at(name, int, 0)]).unwrap();
     }
     btf.add_fwd("a", false).unwrap();
     assert_eq!(dedup(&btf).btf.len(), 5);
@@ -165,7 +158,7 @@ fn lists_are_compared_though_they_lead_back_to_themselves() {
             .add_struct(
                 "node",
                 16,
-                &[member("next", next), member("last", TypeId(next.0 + 1))],
+                &[at("next", next, 0), at("last", TypeId(next.0 + 1), 0)],
             )
             .unwrap();
         btf.add_ptr(node).unwrap();
@@ -185,13 +178,7 @@ fn unit_may_have_a_type_twice() {
         // The same array twice, as compilers do it, but once in one of the two units.
         let arrays = [0, 1].map(|_| btf.add_array(int, int, 4).unwrap());
         let second = if btf.len() > 6 { arrays[0] } else { arrays[1] };
-        let members = [
-            member("x", arrays[0]),
-            NewMember {
-                bit_offset: 128,
-                ..member("y", second)
-            },
-        ];
+        let members = [at("x", arrays[0], 0), at("y", second, 16)];
         btf.add_struct("s", 32, &members).unwrap();
     }
     let Dedup { btf, .. } = dedup(&btf);
@@ -254,8 +241,8 @@ fn ext_is_changed_alike() {
     let int = int(&mut btf);
     let section = btf.add_str("tp").unwrap();
     let access = btf.add_str("0:0").unwrap();
-    btf.add_struct("s", 4, &[member("x", int)]).unwrap();
-    let again = btf.add_struct("s", 4, &[member("x", int)]).unwrap();
+    btf.add_struct("s", 4, &[at("x", int, 0)]).unwrap();
+    let again = btf.add_struct("s", 4, &[at("x", int, 0)]).unwrap();
     let btf = btf.finish().unwrap();
     let mut words = vec![0x0001_eb9f, 32, 0, 0, 0, 0, 0, 28];
     words.extend([16, section, 1, 0, again.0, access, 0]);
@@ -292,7 +279,7 @@ fn look_alikes_do_not_take_for_ever() {
         for _ in 0..20 {
             ty = btf.add_ptr(ty).unwrap();
         }
-        btf.add_struct("s", 8, &[member("x", ty)]).unwrap();
+        btf.add_struct("s", 8, &[at("x", ty, 0)]).unwrap();
     }
     let before = btf.finish().unwrap();
     assert_eq!(before.dedup().unwrap().btf.len(), before.len());
@@ -347,7 +334,7 @@ fn structs_that_differ_behind_pointers_stay_apart() {
     for count in [1, 2, 1] {
         let array = btf.add_array(int, int, count).unwrap();
         let ptr = btf.add_ptr(array).unwrap();
-        btf.add_struct("", 8, &[member("type", ptr)]).unwrap();
+        btf.add_struct("", 8, &[at("type", ptr, 0)]).unwrap();
     }
     let Dedup { btf, ids } = dedup(&btf);
     assert_eq!(count(&btf, Kind::Struct), 2);
@@ -360,8 +347,8 @@ fn pointer_to_void_is_no_pointer_to_something() {
     let int = int(&mut btf);
     for target in [int, TypeId::VOID] {
         let ptr = btf.add_ptr(target).unwrap();
-        let inner = btf.add_struct("", 8, &[member("p", ptr)]).unwrap();
-        btf.add_struct("outer", 8, &[member("inner", inner)])
+        let inner = btf.add_struct("", 8, &[at("p", ptr, 0)]).unwrap();
+        btf.add_struct("outer", 8, &[at("inner", inner, 0)])
             .unwrap();
     }
     assert_eq!(count(&dedup(&btf).btf, Kind::Struct), 4);

@@ -1,36 +1,13 @@
 use super::*;
 use crate::btf::Btf;
-use crate::builder::{BtfBuilder, NewEnumerator, NewMember, NewParam};
+use crate::builder::{BtfBuilder, NewParam};
 use crate::error::{Error, Result};
 use crate::id::TypeId;
+use crate::testing::{at, bits, builder, value};
 use crate::types::{IntEncoding, Linkage};
-
-fn builder() -> (BtfBuilder, TypeId, TypeId) {
-    let mut btf = BtfBuilder::new().pointer_size(8);
-    let int = btf.add_int("int", 4, IntEncoding::SIGNED).unwrap();
-    let char_ = btf.add_int("char", 1, IntEncoding::SIGNED).unwrap();
-    (btf, int, char_)
-}
-
-fn at(name: &str, ty: TypeId, bytes: u32) -> NewMember<'_> {
-    bits(name, ty, bytes * 8, 0)
-}
-
-fn bits(name: &str, ty: TypeId, bit_offset: u32, bitfield_size: u8) -> NewMember<'_> {
-    NewMember {
-        name,
-        ty,
-        bit_offset,
-        bitfield_size,
-    }
-}
 
 fn param(name: &str, ty: TypeId) -> NewParam<'_> {
     NewParam { name, ty }
-}
-
-fn value(name: &str, value: i128) -> NewEnumerator<'_> {
-    NewEnumerator { name, value }
 }
 
 fn try_all(btf: &Btf) -> Result<String> {

@@ -1,35 +1,11 @@
 use super::ValueText;
 use crate::btf::Btf;
-use crate::builder::{BtfBuilder, NewEnumerator, NewMember};
 use crate::entries::SecInfo;
 use crate::error::Error;
 use crate::id::TypeId;
 use crate::raw::Endian;
+use crate::testing::{at, bits, builder, value};
 use crate::types::{IntEncoding, Linkage};
-
-fn builder() -> (BtfBuilder, TypeId, TypeId) {
-    let mut btf = BtfBuilder::new().pointer_size(8);
-    let int = btf.add_int("int", 4, IntEncoding::SIGNED).unwrap();
-    let char_ = btf.add_int("char", 1, IntEncoding::SIGNED).unwrap();
-    (btf, int, char_)
-}
-
-fn at(name: &str, ty: TypeId, bytes: u32) -> NewMember<'_> {
-    bits(name, ty, bytes * 8, 0)
-}
-
-fn bits(name: &str, ty: TypeId, bit_offset: u32, bitfield_size: u8) -> NewMember<'_> {
-    NewMember {
-        name,
-        ty,
-        bit_offset,
-        bitfield_size,
-    }
-}
-
-fn value(name: &str, value: i128) -> NewEnumerator<'_> {
-    NewEnumerator { name, value }
-}
 
 /// On lines, of a little-endian machine.
 fn little(btf: &Btf) -> ValueText<'_> {

@@ -1,17 +1,9 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::builder::NewMember;
 use crate::distill::Distilled;
+use crate::testing::at;
 use crate::types::{IntEncoding, Linkage};
-
-fn member(name: &str, ty: TypeId) -> NewMember<'_> {
-    NewMember {
-        name,
-        ty,
-        ..NewMember::default()
-    }
-}
 
 /// A base with `task` of this size, preceded by so many types that ids differ.
 fn base(shift: u32, size: u32) -> BtfBuilder {
@@ -20,9 +12,9 @@ fn base(shift: u32, size: u32) -> BtfBuilder {
         btf.add_float(&format!("f{number}"), 4).unwrap();
     }
     let int = btf.add_int("int", 4, IntEncoding::SIGNED).unwrap();
-    btf.add_struct("task", size, &[member("pid", int)]).unwrap();
-    btf.add_struct("unused", 4, &[member("x", int)]).unwrap();
-    let anonymous = btf.add_union("", 4, &[member("u", int)]).unwrap();
+    btf.add_struct("task", size, &[at("pid", int, 0)]).unwrap();
+    btf.add_struct("unused", 4, &[at("x", int, 0)]).unwrap();
+    let anonymous = btf.add_union("", 4, &[at("u", int, 0)]).unwrap();
     btf.add_ptr(anonymous).unwrap();
     btf.add_enum64("e", 8, false, &[]).unwrap();
     btf
@@ -48,9 +40,9 @@ fn module(base: &Arc<Btf>) -> Btf {
         "own",
         8,
         &[
-            member("task", ptr),
-            member("e", find(base, "e")),
-            member("any", anonymous.unwrap()),
+            at("task", ptr, 0),
+            at("e", find(base, "e"), 0),
+            at("any", anonymous.unwrap(), 0),
         ],
     )
     .unwrap();
@@ -96,7 +88,7 @@ fn embedded_struct_must_have_its_size() {
     let mut btf = BtfBuilder::new_split(Arc::clone(&old));
     let int = find(&old, "int");
     let array = btf.add_array(find(&old, "task"), int, 2).unwrap();
-    btf.add_struct("own", 128, &[member("tasks", array)])
+    btf.add_struct("own", 128, &[at("tasks", array, 0)])
         .unwrap();
     let Distilled { split, .. } = btf.finish().unwrap().distill().unwrap();
     assert!(split.relocate(finish(&base(1, 64))).is_ok());

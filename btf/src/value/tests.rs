@@ -1,16 +1,8 @@
 use super::*;
 use crate::builder::{BtfBuilder, NewEnumerator, NewMember};
 use crate::entries::SecInfo;
+use crate::testing::at;
 use crate::types::Linkage;
-
-fn at(name: &str, ty: TypeId, bytes: u32) -> NewMember<'_> {
-    NewMember {
-        name,
-        ty,
-        bit_offset: bytes * 8,
-        bitfield_size: 0,
-    }
-}
 
 fn builder() -> (BtfBuilder, TypeId, TypeId) {
     let mut btf = BtfBuilder::new().pointer_size(8);
