@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::btf::Btf;
 
-/// What to encode, and how; the default is what the kernel's build asks of pahole.
+/// What to encode, and how. The default is what `pahole --btf_features=default` does, but for
+/// [`optimized_functions`](Self::optimized_functions), which are left out unless asked for.
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct Options {
