@@ -15,6 +15,8 @@ fn kernel(test: &str) -> Option<Btf> {
     match std::fs::read(PATH) {
         Ok(data) => Some(Btf::parse(data).unwrap()),
         Err(error) => {
+            let is_required = std::env::var_os("PUREBPF_REQUIRE_KERNEL").is_some();
+            assert!(!is_required, "{test} needs {PATH}: {error}");
             println!("skipped: {test}: {PATH}: {error}");
             None
         }

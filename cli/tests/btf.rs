@@ -61,6 +61,8 @@ impl Drop for Temporary {
 fn has_kernel_btf(test: &str) -> bool {
     let is_there = Path::new(KERNEL).exists();
     if !is_there {
+        let is_required = std::env::var_os("PUREBPF_REQUIRE_KERNEL").is_some();
+        assert!(!is_required, "{test} needs a kernel with BTF");
         println!("skipped: {test}: this kernel has no BTF");
     }
     is_there
