@@ -140,16 +140,20 @@ fn find(names: &[(String, Kind)]) -> anyhow::Result<Outcome> {
 
 fn merge(objects: &[Vec<u8>]) -> anyhow::Result<Outcome> {
     let start = Instant::now();
-    let mut all = BtfBuilder::new();
-    for object in objects {
-        all.add_btf(&Btf::parse(object.as_slice())?)?;
-    }
-    let types = all.finish()?.dedup()?.btf.len();
+    let types = merged(objects)?.len();
     Ok(Outcome {
         time: start.elapsed(),
         times: 1,
         types,
     })
+}
+
+fn merged(objects: &[Vec<u8>]) -> anyhow::Result<Btf> {
+    let mut all = BtfBuilder::new();
+    for object in objects {
+        all.add_btf(&Btf::parse(object.as_slice())?)?;
+    }
+    Ok(all.finish()?.dedup()?.btf)
 }
 
 fn aya_parse() -> anyhow::Result<Outcome> {
@@ -181,6 +185,13 @@ impl Theirs {
 
     fn len(&self) -> u32 {
         unsafe { sys::btf__type_cnt(self.0.as_ptr()) }
+    }
+
+    fn bytes(&self) -> anyhow::Result<&[u8]> {
+        let mut len = 0;
+        let data = unsafe { sys::btf__raw_data(self.0.as_ptr(), &mut len) };
+        ensure!(!data.is_null(), "libbpf does not write it");
+        Ok(unsafe { std::slice::from_raw_parts(data.cast(), len as usize) })
     }
 }
 
@@ -222,6 +233,15 @@ fn libbpf_find(names: &[(String, Kind)]) -> anyhow::Result<Outcome> {
 
 fn libbpf_merge(objects: &[Vec<u8>]) -> anyhow::Result<Outcome> {
     let start = Instant::now();
+    let types = libbpf_merged(objects)?.len();
+    Ok(Outcome {
+        time: start.elapsed(),
+        times: 1,
+        types,
+    })
+}
+
+fn libbpf_merged(objects: &[Vec<u8>]) -> anyhow::Result<Theirs> {
     let all = Theirs::new(unsafe { sys::btf__new_empty() })?;
     for object in objects {
         let one =
@@ -231,15 +251,24 @@ fn libbpf_merge(objects: &[Vec<u8>]) -> anyhow::Result<Outcome> {
     }
     let result = unsafe { sys::btf__dedup(all.0.as_ptr(), ptr::null()) };
     ensure!(result == 0, "libbpf does not deduplicate: {result}");
-    Ok(Outcome {
-        time: start.elapsed(),
-        times: 1,
-        types: all.len(),
-    })
+    Ok(all)
+}
+
+/// Says whether both merge a folder to the same bytes.
+fn compare(folder: &Path) -> anyhow::Result<()> {
+    let objects = read(folder)?;
+    let (ours, theirs) = (merged(&objects)?, libbpf_merged(&objects)?);
+    let is_same = ours.raw_bytes() == theirs.bytes()?;
+    let verdict = if is_same { "the same" } else { "different" };
+    println!("{} objects merge to {verdict} bytes", objects.len());
+    Ok(())
 }
 
 /// Prints a table of all jobs.
 pub fn run(folder: Option<&Path>, runs: usize) -> anyhow::Result<()> {
+    if let Some(folder) = folder {
+        compare(folder)?;
+    }
     println!(
         "job     by         instructions  of libbpf's  time, us  of libbpf's  allocations    types"
     );
