@@ -231,6 +231,14 @@ pub enum Error {
         /// What is wrong with the value.
         problem: &'static str,
     },
+    /// There are not as many new ids as types.
+    #[error("{found} new ids for {expected} types")]
+    PermutationLength {
+        /// How many ids were given.
+        found: usize,
+        /// How many own types there are.
+        expected: usize,
+    },
     /// New ids for types are not each of the old ids once.
     #[error("the new ids of types are no permutation: {id} {problem}")]
     Permutation {

@@ -13,7 +13,7 @@ impl Btf {
     /// Strings that nothing uses are left out.
     ///
     /// # Errors
-    /// [`Error::Permutation`] if `ids` is not each of the own ids once, [`Error::Unsupported`] for a
+    /// [`Error::PermutationLength`] or [`Error::Permutation`] if `ids` is not each of the own ids once, [`Error::Unsupported`] for a
     /// type of unknown kind.
     #[doc(alias = "btf__permute")]
     pub fn permute(&self, ids: &[TypeId]) -> Result<Self> {
@@ -34,8 +34,8 @@ impl Btf {
     }
 
     /// The new ids that [`permute`](Self::permute) sorts the own types with: those without a name
-    /// first, then by name as `strcmp` has it, otherwise as before. Kernels from 7.0 on have their
-    /// BTF in this order, and so no table of names is needed to search it.
+    /// first, then by name as `strcmp` has it, otherwise as before. New kernels
+    /// have their BTF in this order (7.2 does, 6.18 does not), so it is searched without a table.
     #[must_use]
     pub fn sorted_ids(&self) -> Vec<TypeId> {
         let name = |id: TypeId| {
@@ -57,7 +57,10 @@ impl Btf {
         let mut order = vec![TypeId::VOID; self.starts.len()];
         let fault = |id, problem| Err(Error::Permutation { id, problem });
         if ids.len() != order.len() {
-            return fault(self.start_id(), "starts another number of types");
+            return Err(Error::PermutationLength {
+                found: ids.len(),
+                expected: order.len(),
+            });
         }
         for (old, new) in self.own_ids().zip(ids) {
             let index = new.0.checked_sub(self.start_id);
@@ -138,7 +141,7 @@ mod tests {
     #[test]
     fn what_is_no_permutation_is_refused() {
         for (ids, problem) in [
-            (&[1, 2, 3][..], "number"),
+            (&[1, 2, 3][..], "3 new ids for 4 types"),
             (&[1, 2, 3, 3], "twice"),
             (&[1, 2, 3, 5], "no own type"),
             (&[0, 1, 2, 3], "no own type"),

@@ -17,7 +17,7 @@ pub(super) struct Dedup {
     /// The BTF that all of them continue
     #[arg(long)]
     base: Option<String>,
-    /// Sort the types by name, as kernels from 7.0 on want it
+    /// Sort the types by name, as new kernels have them (7.2 does, 6.18 does not)
     #[arg(long)]
     sort: bool,
     /// The file to write
