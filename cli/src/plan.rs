@@ -53,20 +53,27 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// A map as it is declared or planned: both have these fields.
+macro_rules! map_json {
+    ($map:expr, $pinning:expr) => {
+        json!({
+            "name": $map.name,
+            "type": $map.map_type.0,
+            "key_size": $map.key_size,
+            "value_size": $map.value_size,
+            "max_entries": $map.max_entries,
+            "flags": $map.flags.bits(),
+            "extra": $map.map_extra,
+            "pinning": $pinning,
+        })
+    };
+}
+
 /// What the file declares, where nothing of it can be loaded, and why.
 fn unplanned(spec: &ObjectSpec, autoload: &[bool], error: &Error) -> Value {
-    let maps = spec.maps().map(|map| {
-        json!({
-            "name": map.name,
-            "type": map.map_type.0,
-            "key_size": map.key_size,
-            "value_size": map.value_size,
-            "max_entries": map.max_entries,
-            "flags": map.flags.bits(),
-            "extra": map.map_extra,
-            "pinning": if map.pin_by_name { "by_name" } else { "none" },
-        })
-    });
+    let maps = spec
+        .maps()
+        .map(|map| map_json!(map, if map.pin_by_name { "by_name" } else { "none" }));
     let status = print::chain(error);
     let programs = spec.programs().zip(autoload).map(|(program, autoload)| {
         json!({
@@ -96,18 +103,7 @@ fn pinning(map: &MapPlan) -> Value {
 }
 
 fn to_json(plan: &Plan) -> Value {
-    let maps = plan.maps.iter().map(|map| {
-        json!({
-            "name": map.name,
-            "type": map.map_type.0,
-            "key_size": map.key_size,
-            "value_size": map.value_size,
-            "max_entries": map.max_entries,
-            "flags": map.flags.bits(),
-            "extra": map.map_extra,
-            "pinning": pinning(map),
-        })
-    });
+    let maps = plan.maps.iter().map(|map| map_json!(map, pinning(map)));
     let programs = plan.programs.iter().map(|program| {
         let empty = Code::default();
         let code = program.code.as_ref().unwrap_or(&empty);
