@@ -48,5 +48,5 @@ pub use purebpf_plan as plan;
 
 pub use purebpf_handles::{BtfObject, Link, Map, Program, RingBuffer};
 pub use purebpf_insn::{AttachType, LinkType, MapFlags, MapType, ProgramFlags, ProgramType};
-pub use purebpf_loader::{Error, Loader, Object, RunningKernel, load};
+pub use purebpf_loader::{Error, Loader, Object, Prepared, RunningKernel, load};
 pub use purebpf_plan::{MapSpec, ObjectSpec, ProgramSpec};

@@ -42,7 +42,7 @@ extern "C" fn purebpf_probed(value: u64) -> u64 {
 /// The fixture with only this program, and the reader of its events.
 fn load(program: &str) -> (Object, RingBuffer) {
     let mut spec = open("attach.bpf.o");
-    spec.only(program).unwrap();
+    spec.load_only([program]).unwrap();
     spec.set_global("target", std::process::id()).unwrap();
     let object = purebpf::load(&spec).unwrap();
     let ring = RingBuffer::new(&object.map("events").unwrap()).unwrap();

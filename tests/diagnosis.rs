@@ -18,7 +18,7 @@ use support::{fixture, open};
 
 fn only(name: &str) -> ObjectSpec {
     let mut spec = open("rejected.bpf.o");
-    spec.only(name).unwrap();
+    spec.load_only([name]).unwrap();
     spec
 }
 

@@ -16,7 +16,9 @@ use std::sync::Arc;
 
 use purebpf::btf::{Btf, Kind};
 use purebpf::insn::opcode;
-use purebpf::plan::{DescribedKernel, Error, Feature, ModuleBtf, Reference, TargetKernel};
+use purebpf::plan::{
+    AttachPlan, DescribedKernel, Error, Feature, KernelType, ModuleBtf, Reference, TargetKernel,
+};
 use purebpf::{MapFlags, MapType};
 use support::open;
 
@@ -122,10 +124,8 @@ fn one_programs_failure_is_its_own() {
     };
     assert!(entry.check().is_ok());
     let target = entry.attach_to.as_ref().unwrap().as_ref().unwrap();
-    assert_eq!(
-        Some(target.id),
-        spec.btf().unwrap().find("on_fentry", Kind::Func)
-    );
+    let id = spec.btf().unwrap().find("on_fentry", Kind::Func).unwrap();
+    assert_eq!(*target, AttachPlan::Kernel(KernelType { module: None, id }));
     let error = exit.check().unwrap_err().to_string();
     assert!(
         error.contains("no func `twice_removed` to attach to"),

@@ -68,8 +68,9 @@ fn alone(loader: &Loader, spec: &ObjectSpec, name: &str, section: &str) -> Progr
         ..ProgramRow::default()
     };
     let mut spec = spec.clone();
-    if spec.only(name).is_err() {
-        return row;
+    // With all of its maps, as libbpf creates them.
+    for program in spec.programs_mut() {
+        program.autoload = program.name == name;
     }
     match loader.plan(&spec) {
         Ok(plan) => {

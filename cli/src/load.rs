@@ -104,7 +104,7 @@ fn each(spec: &ObjectSpec) -> Vec<Outcome> {
     let outcome = |name: &str, section: &str| {
         let mut alone = spec.clone();
         let result = alone
-            .only(name)
+            .load_only([name])
             .map_err(Error::from)
             .and_then(|()| loader.load(&alone))
             .and_then(|object| tag(&object, name));

@@ -23,27 +23,40 @@ pub struct BtfObject {
 /// Log lengths tried, bytes: the kernel cuts what does not fit, and tells so.
 const LOG_SIZES: [usize; 3] = [64 << 10, 1 << 20, 16 << 20];
 
-/// Runs `call`, and if it is refused once more for the log, with more and more room.
+/// Runs `call`, and if it is refused once more for the log, with more and more room. Of level 1
+/// and above, the log is asked for at once, and comes with the result.
 pub(crate) fn with_log<T>(
     object: &dyn fmt::Display,
+    level: u32,
     call: impl Fn(Option<&mut Log<'_>>) -> Result<T, purebpf_syscall::CallError>,
-) -> Result<T, Error> {
-    let source = match call(None) {
-        Ok(value) => return Ok(value),
-        Err(error) => error,
-    };
+) -> Result<(T, String), Error> {
+    let mut refused = None;
+    if level == 0 {
+        match call(None) {
+            Ok(value) => return Ok((value, String::new())),
+            Err(error) => refused = Some(error),
+        }
+    }
     let mut text = String::new();
     for size in LOG_SIZES {
         let mut buffer = vec![0; size];
-        let mut log = Log::new(1, &mut buffer);
+        let mut log = Log::new(level.max(1), &mut buffer);
         let again = call(Some(&mut log));
         text = log.text();
         match again {
-            Ok(value) => return Ok(value),
-            Err(error) if error.errno() == Errno::ENOSPC => {}
-            Err(_) => break,
+            Ok(value) => return Ok((value, text)),
+            Err(error) => {
+                let is_cut = error.errno() == Errno::ENOSPC;
+                refused.get_or_insert(error);
+                if !is_cut {
+                    break;
+                }
+            }
         }
     }
+    let Some(source) = refused else {
+        return Err(Error::invalid(object, "there is no room for a log"));
+    };
     if text.is_empty() {
         return Err(Error::call(object, "load it")(source));
     }
@@ -61,7 +74,7 @@ impl BtfObject {
     /// [`Error::Rejected`] with the kernel's log, or what else it says.
     pub fn load(data: &[u8], token: Option<&Token>) -> Result<Self, Error> {
         let token = token.map(AsFd::as_fd);
-        let fd = with_log(&"BTF", |log| btf_load(data, log, token))?;
+        let (fd, _) = with_log(&"BTF", 0, |log| btf_load(data, log, token))?;
         Ok(Self { fd: Arc::new(fd) })
     }
 

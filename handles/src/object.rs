@@ -59,6 +59,15 @@ macro_rules! object {
                 self.known_pin().pin(&self.pinnable(), path.as_ref())
             }
 
+            /// Pins it in place of whatever is pinned at `path`, in one step: whoever opens the
+            /// path finds either the old or this one. Whoever holds the old one keeps it.
+            ///
+            /// # Errors
+            /// As pinning, and what the file system says.
+            pub fn pin_replacing(&self, path: impl AsRef<Path>) -> Result<(), $crate::Error> {
+                self.known_pin().replace(&self.pinnable(), path.as_ref())
+            }
+
             /// Removes the path that it is pinned at.
             ///
             /// # Errors

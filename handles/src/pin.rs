@@ -61,6 +61,22 @@ impl Pin {
         Ok(())
     }
 
+    /// Pins in place of whatever is pinned there, in one step.
+    pub(crate) fn replace(&self, object: &Pinnable<'_>, path: &Path) -> Result<(), Error> {
+        let mut known = self.lock();
+        // Its own process alone uses this name, so that what is there is left over from another.
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(format!("~{}", std::process::id()));
+        let beside = PathBuf::from(beside);
+        object.pin(&beside)?;
+        if let Err(error) = std::fs::rename(&beside, path) {
+            std::fs::remove_file(&beside).ok();
+            return Err(Error::file("replace the pin", path)(error));
+        }
+        *known = Some(path.to_owned());
+        Ok(())
+    }
+
     pub(crate) fn unpin(&self, object: &Pinnable<'_>) -> Result<(), Error> {
         let mut known = self.lock();
         let path = known

@@ -50,6 +50,7 @@ const TABLE: &[(&[&str], Attach)] = &[
             "fsession.s",
             "lsm",
             "lsm.s",
+            "freplace",
         ],
         |_, program| program.attach(attach::Trace::new()).map(Some),
     ),

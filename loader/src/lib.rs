@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! running.rs      the running kernel as a TargetKernel; probe.rs: how its features are found out
-//! loader.rs       Loader: options, and the order of a load
-//! load/           the steps: maps, programs, pins; verifier.rs: what a refusal means
+//! loader.rs       Loader: options; prepared.rs: Prepared, between maps and programs
+//! load/           the steps: token, BTF, maps, pins, programs; verifier.rs: what a refusal means
 //! object.rs       Object: names to handles
 //! auto_attach.rs  what section names say about attaching
 //! error.rs        one error for all of it: phase, program, map, source line, verifier log, hint
@@ -19,10 +19,12 @@ mod error;
 mod load;
 mod loader;
 mod object;
+mod prepared;
 mod probe;
 mod running;
 
 pub use error::{Error, Phase, Rejection};
 pub use loader::{Loader, load};
 pub use object::Object;
+pub use prepared::Prepared;
 pub use running::RunningKernel;

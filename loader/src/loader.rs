@@ -1,16 +1,14 @@
-//! `Loader`: how an object is loaded, and in which order.
+//! `Loader`: how an object is loaded.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use indexmap::IndexMap;
-use purebpf_handles::attach::StructOps;
-use purebpf_handles::{BtfObject, Map};
-use purebpf_plan::{MapOrigin, ObjectSpec, Plan};
+use purebpf_handles::{Map, Program, Token};
+use purebpf_plan::{ObjectSpec, Plan};
 
-use crate::load::{Session, maps, memlock, programs};
-use crate::object::{Loaded, Object};
-use crate::{Error, RunningKernel};
+use crate::load::{Pins, Session, btf, maps, memlock, token};
+use crate::prepared::Prepared;
+use crate::{Error, Object, RunningKernel};
 
 const PIN_ROOT: &str = "/sys/fs/bpf";
 
@@ -20,6 +18,7 @@ pub struct Loader {
     kernel: RunningKernel,
     pin_root: PathBuf,
     maps: HashMap<String, Map>,
+    targets: HashMap<String, Program>,
 }
 
 impl Default for Loader {
@@ -38,12 +37,19 @@ pub fn load(spec: &ObjectSpec) -> Result<Object, Error> {
 
 impl Loader {
     /// A loader for the running kernel, which keeps what it learns of that.
+    ///
+    /// Where the bpffs at `/sys/fs/bpf` delegates the right to load, its token is used (6.9); this
+    /// is so in containers that were set up for it, and not in the initial user name space.
     #[must_use]
     pub fn new() -> Self {
+        let kernel = token::usual().map_or_else(RunningKernel::get, |token| {
+            RunningKernel::with_token(&token)
+        });
         Self {
-            kernel: RunningKernel::get(),
+            kernel,
             pin_root: PIN_ROOT.into(),
             maps: HashMap::new(),
+            targets: HashMap::new(),
         }
     }
 
@@ -63,12 +69,52 @@ impl Loader {
         self
     }
 
+    /// Attaches the object's program of this name to a function of `target`, rather than of the
+    /// kernel: what its section or its `attach_target` names is looked up in the BTF of that.
+    ///
+    /// This is how `freplace` programs replace a function of another program, and how fentry and
+    /// fexit programs trace one (5.6). To read the BTF of `target` takes `CAP_SYS_ADMIN`.
+    #[doc(alias = "bpf_program__set_attach_target")]
+    #[must_use]
+    pub fn target(mut self, name: impl Into<String>, target: &Program) -> Self {
+        self.targets.insert(name.into(), target.clone());
+        self
+    }
+
+    /// Loads with the rights that a token gives (6.9), in place of those of this process.
+    #[doc(alias = "bpf_token_path")]
+    #[must_use]
+    pub fn token(mut self, token: &Token) -> Self {
+        self.kernel = RunningKernel::with_token(token);
+        self
+    }
+
+    /// Loads without a token, also where `/sys/fs/bpf` would give one.
+    #[must_use]
+    pub fn without_token(mut self) -> Self {
+        self.kernel = RunningKernel::get();
+        self
+    }
+
     /// What would be loaded, without loading it.
     ///
     /// # Errors
     /// As [`ObjectSpec::plan`].
     pub fn plan(&self, spec: &ObjectSpec) -> Result<Plan, Error> {
-        Ok(spec.plan(&self.kernel)?)
+        let targeted = self.targeted(spec)?;
+        Ok(targeted.as_ref().unwrap_or(spec).plan(&self.kernel)?)
+    }
+
+    /// The spec with its programs told that their targets are programs, if any are.
+    fn targeted(&self, spec: &ObjectSpec) -> Result<Option<ObjectSpec>, Error> {
+        if self.targets.is_empty() {
+            return Ok(None);
+        }
+        let mut spec = spec.clone();
+        for name in self.targets.keys() {
+            spec.program_mut(name)?.targets_program = true;
+        }
+        Ok(Some(spec))
     }
 
     /// Loads an object: its BTF, its maps, then its programs.
@@ -77,6 +123,15 @@ impl Loader {
     /// What failed first. Nothing of the object is left in the kernel then: no map, program or pin.
     #[doc(alias = "bpf_object__load")]
     pub fn load(&self, spec: &ObjectSpec) -> Result<Object, Error> {
+        self.prepare(spec)?.load()
+    }
+
+    /// Loads all of an object but its programs: plans it, loads its BTF, creates and fills its maps.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    #[doc(alias = "bpf_object__prepare")]
+    pub fn prepare(&self, spec: &ObjectSpec) -> Result<Prepared, Error> {
         let mut given = HashMap::new();
         for (name, map) in &self.maps {
             given.insert(spec.map(name)?.name.clone(), map.clone());
@@ -85,100 +140,22 @@ impl Loader {
         memlock::raise(&self.kernel);
         let plan = self.plan(spec)?;
         // Nothing is created for what cannot be loaded anyway.
-        for program in plan.programs.iter().filter(|program| program.autoload) {
+        let required = |program: &&_| {
+            let program: &purebpf_plan::ProgramPlan = program;
+            program.autoload && !program.optional
+        };
+        for program in plan.programs.iter().filter(required) {
             program.check().map_err(Clone::clone)?;
         }
         let mut session = Session {
-            kernel: &self.kernel,
-            pin_root: &self.pin_root,
-            given: &given,
-            btf: load_btf(&plan)?,
-            pinned: Vec::new(),
+            kernel: self.kernel.clone(),
+            pin_root: self.pin_root.clone(),
+            given,
+            targets: self.targets.clone(),
+            btf: btf::load(&plan, self.kernel.token())?,
+            pins: Pins::default(),
         };
-        match session.load(&plan) {
-            Ok(handles) => Ok(object(spec, &plan, handles)),
-            Err(error) => {
-                session.unpin();
-                Err(error)
-            }
-        }
-    }
-}
-
-/// The object's BTF in the kernel. Only struct_ops cannot do without.
-fn load_btf(plan: &Plan) -> Result<Option<BtfObject>, Error> {
-    let Some(bytes) = plan.btf.as_deref() else {
-        return Ok(None);
-    };
-    let source = match BtfObject::load(bytes, None) {
-        Ok(btf) => return Ok(Some(btf)),
-        Err(error) => error,
-    };
-    if !plan
-        .maps
-        .iter()
-        .any(|map| map.origin == MapOrigin::StructOps)
-    {
-        let name = &plan.object;
-        log::info!("object `{name}` is loaded without its BTF: {source}");
-        return Ok(None);
-    }
-    let log = match &source {
-        purebpf_handles::Error::Rejected { log, .. } => log.to_string(),
-        _ => String::new(),
-    };
-    Err(Error::Btf {
-        object: plan.object.clone(),
-        log,
-        source,
-    })
-}
-
-/// Maps and programs, in the order of the plan; a hole is one that is not to be loaded.
-struct Handles {
-    maps: Vec<Option<Map>>,
-    programs: Vec<Option<Loaded>>,
-    struct_ops: IndexMap<String, StructOps>,
-}
-
-impl Session<'_> {
-    fn load(&mut self, plan: &Plan) -> Result<Handles, Error> {
-        let maps = maps::create(self, plan)?;
-        let programs = programs::load(self, plan, &maps)?;
-        maps::fill_program_slots(plan, &maps, &programs)?;
-        let struct_ops = maps::struct_ops(plan, &maps, &programs)?;
-        Ok(Handles {
-            maps,
-            programs,
-            struct_ops,
-        })
-    }
-}
-
-fn object(spec: &ObjectSpec, plan: &Plan, handles: Handles) -> Object {
-    let aliases = spec
-        .maps()
-        .zip(&plan.maps)
-        .filter(|(map, _)| map.origin.is_internal());
-    let aliases = aliases.flat_map(|(map, plan)| {
-        let names = [Some(plan.kernel_name.as_str()), map.section()];
-        names
-            .into_iter()
-            .flatten()
-            .map(|alias| (alias.to_owned(), plan.name.clone()))
-    });
-    let maps = plan.maps.iter().zip(handles.maps);
-    let programs = plan.programs.iter().zip(handles.programs);
-    Object {
-        name: plan.object.clone(),
-        aliases: aliases.collect(),
-        maps: maps
-            .filter_map(|(plan, map)| Some((plan.name.clone(), map?)))
-            .collect(),
-        programs: programs
-            .filter_map(|(plan, program)| Some((plan.name.clone(), program?)))
-            .collect::<IndexMap<_, _>>(),
-        struct_ops: handles.struct_ops,
-        btf: spec.btf().cloned(),
+        let maps = maps::create(&mut session, &plan)?;
+        Ok(Prepared::new(spec, plan, session, maps))
     }
 }

@@ -17,6 +17,8 @@ pub(crate) struct Loaded {
     pub(crate) program: Program,
     pub(crate) section: String,
     pub(crate) autoattach: bool,
+    /// What the verifier said, if that was asked for.
+    pub(crate) log: Option<Arc<str>>,
 }
 
 /// What was loaded: names to handles. Each handle lives on without it.
@@ -28,10 +30,11 @@ pub struct Object {
     pub(crate) aliases: Vec<(String, String)>,
     pub(crate) programs: IndexMap<String, Loaded>,
     pub(crate) struct_ops: IndexMap<String, StructOps>,
+    pub(crate) left_out: Arc<[(String, Error)]>,
     pub(crate) btf: Option<Arc<Btf>>,
 }
 
-fn known(names: impl Iterator<Item = impl std::fmt::Display>) -> String {
+pub(crate) fn known(names: impl Iterator<Item = impl std::fmt::Display>) -> String {
     let names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
     if names.is_empty() {
         "none".to_owned()
@@ -94,6 +97,22 @@ impl Object {
         self.programs
             .iter()
             .map(|(name, loaded)| (name.as_str(), loaded.program.clone()))
+    }
+
+    /// The optional programs that could not be loaded, each with the reason.
+    pub fn left_out(&self) -> impl Iterator<Item = (&str, &Error)> {
+        self.left_out
+            .iter()
+            .map(|(name, error)| (name.as_str(), error))
+    }
+
+    /// What the verifier said of a program whose `log_level` was not 0.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], also for a program that was not to be loaded.
+    #[doc(alias = "bpf_program__log_buf")]
+    pub fn verifier_log(&self, program: &str) -> Result<Option<&str>, Error> {
+        self.loaded(program).map(|loaded| loaded.log.as_deref())
     }
 
     /// A struct_ops map with its value, to be attached, by the name of its variable.

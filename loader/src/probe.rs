@@ -1,7 +1,7 @@
 //! Asks the running kernel what it offers, by trying: one row of a table for each feature.
 
 use std::ffi::CString;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use purebpf_insn::{AttachType, Insn, MapFlags, MapType, ProgramType, build, opcode};
 use purebpf_plan::Feature;
@@ -11,57 +11,66 @@ use purebpf_syscall::{
     btf_load, link_create, probe, prog_bind_map, prog_load,
 };
 
-type Probe = fn() -> bool;
+/// What the calls of a probe are allowed by, if not by this process's own rights.
+type Token<'a> = Option<BorrowedFd<'a>>;
+
+type Probe = fn(Token<'_>) -> bool;
 
 /// How each feature is found out. Those that are missing here are not probed but follow from others.
 const PROBES: &[(Feature, Probe)] = &[
     (Feature::ProgramName, program_name),
     (Feature::GlobalData, global_data),
-    (Feature::Btf, || loads_btf(&[INT])),
-    (Feature::BtfFunc, || loads_btf(&[INT, PROTO, &func(0)])),
-    (Feature::BtfGlobalFunc, || {
-        loads_btf(&[INT, PROTO, &func(1)])
+    (Feature::Btf, |token| loads_btf(token, &[INT])),
+    (Feature::BtfFunc, |token| {
+        loads_btf(token, &[INT, PROTO, &func(0)])
     }),
-    (Feature::BtfDatasec, || {
-        loads_btf(&[INT, VAR, &datasec(DATA)])
+    (Feature::BtfGlobalFunc, |token| {
+        loads_btf(token, &[INT, PROTO, &func(1)])
+    }),
+    (Feature::BtfDatasec, |token| {
+        loads_btf(token, &[INT, VAR, &datasec(DATA)])
     }),
     (Feature::ArrayMmap, array_mmap),
     (Feature::ExpectedAttachType, expected_attach_type),
     (Feature::ProbeReadKernel, probe_read_kernel),
     (Feature::ProgramBindMap, bind_map),
     (Feature::ModuleBtf, module_btf),
-    (Feature::BtfFloat, || loads_btf(&[&[1, kind(16, 0), 4]])),
+    (Feature::BtfFloat, |token| {
+        loads_btf(token, &[&[1, kind(16, 0), 4]])
+    }),
     (Feature::PerfLink, perf_link),
-    (Feature::BtfDeclTag, || {
-        loads_btf(&[INT, VAR, &[1, kind(17, 0), 2, u32::MAX]])
+    (Feature::BtfDeclTag, |token| {
+        loads_btf(token, &[INT, VAR, &[1, kind(17, 0), 2, u32::MAX]])
     }),
-    (Feature::BtfTypeTag, || {
-        loads_btf(&[INT, &[1, kind(18, 0), 1], &[0, kind(2, 0), 2]])
+    (Feature::BtfTypeTag, |token| {
+        loads_btf(token, &[INT, &[1, kind(18, 0), 1], &[0, kind(2, 0), 2]])
     }),
-    (Feature::MemcgAccount, || {
-        calls(ProgramType::SOCKET_FILTER, KTIME_GET_COARSE_NS)
+    (Feature::MemcgAccount, |token| {
+        calls(token, ProgramType::SOCKET_FILTER, KTIME_GET_COARSE_NS)
     }),
-    (Feature::BpfCookie, || {
-        calls(ProgramType::TRACEPOINT, GET_ATTACH_COOKIE)
+    (Feature::BpfCookie, |token| {
+        calls(token, ProgramType::TRACEPOINT, GET_ATTACH_COOKIE)
     }),
-    (Feature::BtfEnum64, || loads_btf(&[&[1, kind(19, 0), 8]])),
-    (Feature::SyscallWrapper, syscall_wrapper),
+    (Feature::BtfEnum64, |token| {
+        loads_btf(token, &[&[1, kind(19, 0), 8]])
+    }),
+    (Feature::SyscallWrapper, |_| syscall_wrapper()),
     (Feature::UprobeMultiLink, uprobe_multi_link),
     (Feature::ArgCtxTag, arg_ctx_tag),
-    (Feature::BtfQmarkDatasec, || {
-        loads_btf(&[INT, VAR, &datasec(QMARK_DATA)])
+    (Feature::BtfQmarkDatasec, |token| {
+        loads_btf(token, &[INT, VAR, &datasec(QMARK_DATA)])
     }),
     (Feature::LdImm64FullRangeOffset, full_range_offset),
-    (Feature::UprobeSyscall, probe::has_uprobe_syscall),
+    (Feature::UprobeSyscall, |_| probe::has_uprobe_syscall()),
     (Feature::BtfLayout, btf_layout),
 ];
 
 /// Whether the running kernel has a feature. Each call asks anew.
-pub(crate) fn has(feature: Feature) -> bool {
+pub(crate) fn has(feature: Feature, token: Token<'_>) -> bool {
     PROBES
         .iter()
         .find(|(known, _)| *known == feature)
-        .is_some_and(|(_, probe)| probe())
+        .is_some_and(|(_, probe)| probe(token))
 }
 
 const KPROBE_UNIT: &str = "/sys/bus/event_source/devices/kprobe/type";
@@ -114,16 +123,16 @@ fn btf_bytes(types: &[&[u32]]) -> Vec<u8> {
     bytes
 }
 
-fn btf(types: &[&[u32]]) -> Option<OwnedFd> {
-    btf_load(&btf_bytes(types), None, None).ok()
+fn btf(token: Token<'_>, types: &[&[u32]]) -> Option<OwnedFd> {
+    btf_load(&btf_bytes(types), None, token).ok()
 }
 
-fn loads_btf(types: &[&[u32]]) -> bool {
-    btf(types).is_some()
+fn loads_btf(token: Token<'_>, types: &[&[u32]]) -> bool {
+    btf(token, types).is_some()
 }
 
 /// BTF whose header tells of a section with the layout of two kinds.
-fn btf_layout() -> bool {
+fn btf_layout(token: Token<'_>) -> bool {
     let mut bytes = 0xeb9f_u16.to_ne_bytes().to_vec();
     bytes.extend([1, 0]);
     // Types, then the layout of void and of INT (4 more bytes), then strings.
@@ -133,13 +142,18 @@ fn btf_layout() -> bool {
     bytes.extend(INT.iter().flat_map(|word| word.to_ne_bytes()));
     bytes.extend([0, 0, 0, 0, 4, 0, 0, 0]);
     bytes.extend(b"\0x\0");
-    btf_load(&bytes, None, None).is_ok()
+    btf_load(&bytes, None, token).is_ok()
 }
 
 const RETURN_0: [Insn; 2] = [build::mov64_imm(0, 0), build::exit()];
 
-fn program<'a>(program_type: ProgramType, instructions: &'a [Insn]) -> ProgLoad<'a> {
+fn program<'a>(
+    token: Token<'a>,
+    program_type: ProgramType,
+    instructions: &'a [Insn],
+) -> ProgLoad<'a> {
     ProgLoad {
+        token,
         program_type,
         instructions,
         license: c"GPL",
@@ -152,28 +166,30 @@ fn loads(params: &ProgLoad<'_>) -> bool {
 }
 
 /// Whether programs of a type may call a helper that takes nothing, or only the context.
-fn calls(program_type: ProgramType, helper: i32) -> bool {
+fn calls(token: Token<'_>, program_type: ProgramType, helper: i32) -> bool {
     loads(&program(
+        token,
         program_type,
         &[build::call(helper), build::exit()],
     ))
 }
 
-fn program_name() -> bool {
-    let params = program(ProgramType::SOCKET_FILTER, &RETURN_0);
+fn program_name(token: Token<'_>) -> bool {
+    let params = program(token, ProgramType::SOCKET_FILTER, &RETURN_0);
     loads(&ProgLoad {
         name: "purebpf_name",
         ..params
     })
 }
 
-fn array(value_size: u32, flags: MapFlags) -> Option<MapFd> {
+fn array(token: Token<'_>, value_size: u32, flags: MapFlags) -> Option<MapFd> {
     let params = MapCreate {
         map_type: MapType::ARRAY,
         key_size: 4,
         value_size,
         max_entries: 1,
         flags,
+        token,
         ..MapCreate::default()
     };
     MapFd::create(&params).ok()
@@ -185,32 +201,33 @@ fn map_value(map: &MapFd, dst: u8, offset: u32) -> [Insn; 2] {
     build::ld_imm64(dst, opcode::PSEUDO_MAP_VALUE, u64::from(offset) << 32 | fd)
 }
 
-fn global_data() -> bool {
-    let Some(map) = array(32, MapFlags::empty()) else {
+fn global_data(token: Token<'_>) -> bool {
+    let Some(map) = array(token, 32, MapFlags::empty()) else {
         return false;
     };
     let [low, high] = map_value(&map, 1, 16);
     let store = build::store_imm(opcode::DW, 1, 0, 42);
     let [zero, exit] = RETURN_0;
     loads(&program(
+        token,
         ProgramType::SOCKET_FILTER,
         &[low, high, store, zero, exit],
     ))
 }
 
-fn array_mmap() -> bool {
-    array(4, MapFlags::MMAPABLE).is_some()
+fn array_mmap(token: Token<'_>) -> bool {
+    array(token, 4, MapFlags::MMAPABLE).is_some()
 }
 
-fn expected_attach_type() -> bool {
-    let params = program(ProgramType::CGROUP_SOCK, &RETURN_0);
+fn expected_attach_type(token: Token<'_>) -> bool {
+    let params = program(token, ProgramType::CGROUP_SOCK, &RETURN_0);
     loads(&ProgLoad {
         expected_attach_type: AttachType::CGROUP_INET_SOCK_CREATE,
         ..params
     })
 }
 
-fn probe_read_kernel() -> bool {
+fn probe_read_kernel(token: Token<'_>) -> bool {
     let insns = [
         build::mov64_reg(1, 10),
         build::add64_imm(1, -8),
@@ -219,14 +236,14 @@ fn probe_read_kernel() -> bool {
         build::call(PROBE_READ_KERNEL),
         build::exit(),
     ];
-    loads(&program(ProgramType::TRACEPOINT, &insns))
+    loads(&program(token, ProgramType::TRACEPOINT, &insns))
 }
 
-fn bind_map() -> bool {
-    let Some(map) = array(32, MapFlags::empty()) else {
+fn bind_map(token: Token<'_>) -> bool {
+    let Some(map) = array(token, 32, MapFlags::empty()) else {
         return false;
     };
-    let params = program(ProgramType::SOCKET_FILTER, &RETURN_0);
+    let params = program(token, ProgramType::SOCKET_FILTER, &RETURN_0);
     let Ok(program) = prog_load(&params, None) else {
         return false;
     };
@@ -234,12 +251,12 @@ fn bind_map() -> bool {
 }
 
 /// Kernels with BTF of modules tell the name of BTF; the call below asks for it.
-fn module_btf() -> bool {
-    btf(&[INT]).is_some_and(|fd| btf_info(fd.as_fd()).is_ok())
+fn module_btf(token: Token<'_>) -> bool {
+    btf(token, &[INT]).is_some_and(|fd| btf_info(fd.as_fd()).is_ok())
 }
 
-fn perf_link() -> bool {
-    let params = program(ProgramType::TRACEPOINT, &RETURN_0);
+fn perf_link(token: Token<'_>) -> bool {
+    let params = program(token, ProgramType::TRACEPOINT, &RETURN_0);
     let Ok(program) = prog_load(&params, None) else {
         return false;
     };
@@ -289,8 +306,8 @@ fn syscall_wrapper() -> bool {
     event.is_ok()
 }
 
-fn uprobe_multi_link() -> bool {
-    let params = program(ProgramType::KPROBE, &RETURN_0);
+fn uprobe_multi_link(token: Token<'_>) -> bool {
+    let params = program(token, ProgramType::KPROBE, &RETURN_0);
     let params = ProgLoad {
         expected_attach_type: AttachType::TRACE_UPROBE_MULTI,
         ..params
@@ -319,7 +336,7 @@ fn uprobe_multi_link() -> bool {
     attempt(0) == Some(Errno::EBADF) && attempt(u32::MAX) == Some(Errno::EINVAL)
 }
 
-fn arg_ctx_tag() -> bool {
+fn arg_ctx_tag(token: Token<'_>) -> bool {
     // main_prog calls sub_prog, whose parameter is tagged as the context.
     let types: &[&[u32]] = &[
         INT,
@@ -330,7 +347,9 @@ fn arg_ctx_tag() -> bool {
         &[SUB_PROG, kind(12, 1), 5],
         &[ARG_CTX, kind(17, 0), 6, 0],
     ];
-    let Some(btf) = btf(types) else { return false };
+    let Some(btf) = btf(token, types) else {
+        return false;
+    };
     let insns = [
         build::call_rel(1),
         build::exit(),
@@ -341,7 +360,7 @@ fn arg_ctx_tag() -> bool {
         .iter()
         .flat_map(|w| w.to_ne_bytes())
         .collect();
-    let params = program(ProgramType::KPROBE, &insns);
+    let params = program(token, ProgramType::KPROBE, &insns);
     loads(&ProgLoad {
         name: "det_arg_ctx",
         btf: Some(btf.as_fd()),
@@ -354,8 +373,8 @@ fn arg_ctx_tag() -> bool {
 }
 
 /// An offset past the value is refused in either case; what counts is for which reason.
-fn full_range_offset() -> bool {
-    let Some(map) = array(1, MapFlags::empty()) else {
+fn full_range_offset(token: Token<'_>) -> bool {
+    let Some(map) = array(token, 1, MapFlags::empty()) else {
         return false;
     };
     let [low, high] = map_value(&map, 1, 1 << 30);
@@ -364,7 +383,10 @@ fn full_range_offset() -> bool {
     let insns = [low, high, store, zero, exit];
     let mut buffer = vec![0; 4096];
     let mut log = Log::new(1, &mut buffer);
-    let loaded = prog_load(&program(ProgramType::SOCKET_FILTER, &insns), Some(&mut log));
+    let loaded = prog_load(
+        &program(token, ProgramType::SOCKET_FILTER, &insns),
+        Some(&mut log),
+    );
     loaded.is_err() && log.text().contains("invalid access to map value pointer")
 }
 

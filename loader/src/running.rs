@@ -1,12 +1,13 @@
 //! The kernel that this process runs on, as a [`TargetKernel`]: each fact read once.
 
 use std::io::Read as _;
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use purebpf_btf::{Btf, BtfData};
 use purebpf_elf::find_section;
-use purebpf_handles::{BtfId, BtfObject};
+use purebpf_handles::{BtfId, BtfObject, Token};
 use purebpf_plan::{Error, Feature, ModuleBtf, TargetKernel};
 use purebpf_syscall::{host, map_kernel_file};
 
@@ -37,6 +38,7 @@ pub struct RunningKernel(Arc<Facts>);
 #[derive(Debug, Default)]
 struct Facts {
     is_unprivileged: bool,
+    token: Option<Token>,
     version: OnceLock<u32>,
     btf: OnceLock<Result<Arc<Btf>, Error>>,
     modules: OnceLock<Result<Modules, Error>>,
@@ -75,6 +77,21 @@ impl RunningKernel {
             is_unprivileged: true,
             ..Facts::default()
         }))
+    }
+
+    /// The running kernel as it is for whoever holds this token: its features are probed anew,
+    /// with the rights that the token gives. Everything else is read anew as well.
+    #[must_use]
+    pub fn with_token(token: &Token) -> Self {
+        Self(Arc::new(Facts {
+            token: Some(token.clone()),
+            ..Facts::default()
+        }))
+    }
+
+    /// The token that its features are probed with.
+    pub(crate) fn token(&self) -> Option<&Token> {
+        self.0.token.as_ref()
     }
 
     /// The handle of a module's BTF.
@@ -270,9 +287,10 @@ impl TargetKernel for RunningKernel {
         if self.0.is_unprivileged {
             return feature.is_in(self.version());
         }
+        let token = self.token().map(AsFd::as_fd);
         let index = Feature::ALL.iter().position(|known| *known == feature);
         match index.and_then(|index| self.0.features.get(index)) {
-            Some(answer) => *answer.get_or_init(|| probe::has(feature)),
+            Some(answer) => *answer.get_or_init(|| probe::has(feature, token)),
             None => false,
         }
     }

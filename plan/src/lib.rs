@@ -22,10 +22,10 @@ pub use error::{Error, Source};
 pub use features::Feature;
 pub use kernel::{DescribedKernel, ModuleBtf, TargetKernel};
 pub use plan::{
-    Code, Info, InsnReference, KernelType, MapPlan, PinPlan, Plan, Poison, ProgramPlan, Reference,
-    SlotPlan, SourceLine, StructOpsPlan,
+    AttachPlan, Code, Info, InsnReference, KernelType, MapPlan, PinPlan, Plan, Poison, ProgramPlan,
+    Reference, SlotPlan, SourceLine, StructOpsPlan,
 };
 pub use spec::{
-    MapOrigin, MapSpec, ObjectSpec, OpenOptions, ProgramSpec, SectionDefinition, SectionFlags,
-    Slot, program_type_of, section_definition,
+    MapOrigin, MapSpec, ObjectSpec, OpenOptions, PinPolicy, ProgramSpec, SectionDefinition,
+    SectionFlags, Slot, program_type_of, section_definition,
 };

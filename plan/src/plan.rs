@@ -6,7 +6,7 @@ use std::sync::Arc;
 use purebpf_btf::{Btf, TypeId};
 use purebpf_insn::{AttachType, Insn, MapFlags, MapType, ProgramFlags, ProgramType};
 
-use crate::{Error, MapOrigin};
+use crate::{Error, MapOrigin, PinPolicy};
 
 /// What will be loaded, in order: BTF, maps, programs.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ pub struct Plan {
     pub programs: Vec<ProgramPlan>,
 }
 
-/// Where a map is pinned, and taken from if it is there already.
+/// Where a map is pinned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PinPlan {
     /// Under its name, in the loader's pin root.
@@ -88,6 +88,8 @@ pub struct MapPlan {
     pub slots: Vec<(u32, SlotPlan)>,
     /// Where it is pinned.
     pub pin: Option<PinPlan>,
+    /// What happens if a map is pinned there already.
+    pub pin_policy: PinPolicy,
     /// For struct_ops: the kernel's struct, and where in the value programs go.
     pub struct_ops: Option<StructOpsPlan>,
 }
@@ -109,6 +111,18 @@ pub struct KernelType {
     pub module: Option<Arc<str>>,
     /// Its id there.
     pub id: TypeId,
+}
+
+/// What a program says at load that it will be attached to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AttachPlan {
+    /// A type of the kernel: a function, tracepoint, hook or struct.
+    Kernel(KernelType),
+    /// A function, by name, of a program that the loader is given.
+    Program {
+        /// Its name.
+        function: String,
+    },
 }
 
 /// What the fd in an instruction has to be.
@@ -203,15 +217,19 @@ pub struct ProgramPlan {
     pub expected_attach_type: AttachType,
     /// Flags.
     pub flags: ProgramFlags,
+    /// How much the verifier is to say of it even if it is accepted.
+    pub log_level: u32,
     /// Whether it is loaded.
     pub autoload: bool,
     /// Whether `attach_all` attaches it.
     pub autoattach: bool,
+    /// Whether the object is loaded without it, should it fail.
+    pub optional: bool,
     /// Its instructions, or why they cannot be made.
     pub code: Result<Code, Error>,
     /// What it is attached to, for the types that say so at load; or why that, or the type itself,
     /// is not known.
-    pub attach_to: Result<Option<KernelType>, Error>,
+    pub attach_to: Result<Option<AttachPlan>, Error>,
 }
 
 impl ProgramPlan {

@@ -107,6 +107,18 @@ impl Program {
     /// [`Error::Rejected`] with the verifier's log, or what else the kernel says.
     #[doc(alias = "bpf_prog_load")]
     pub fn load(attributes: &ProgramAttributes) -> Result<Self, Error> {
+        Self::load_with_log(attributes, 0).map(|(program, _)| program)
+    }
+
+    /// Loads a program, and returns what the verifier said of it: with level 1 or 2 more and more,
+    /// with 4 statistics, with 0 nothing unless it refuses the program.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_with_log(
+        attributes: &ProgramAttributes,
+        level: u32,
+    ) -> Result<(Self, String), Error> {
         let name = &*attributes.name;
         let object = format_args!("program `{name}`");
         let license = CString::new(&*attributes.license)
@@ -134,12 +146,13 @@ impl Program {
             fd_array_bound: false,
             token: attributes.token.as_ref().map(AsFd::as_fd),
         };
-        let fd = with_log(&object, |log| prog_load(&params, log))?;
-        Ok(Self::from_loaded(
+        let (fd, log) = with_log(&object, level, |log| prog_load(&params, log))?;
+        let program = Self::from_loaded(
             fd,
             name,
             attributes.program_type,
             attributes.expected_attach_type,
-        ))
+        );
+        Ok((program, log))
     }
 }

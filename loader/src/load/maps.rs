@@ -1,14 +1,14 @@
 //! Maps: reused or created, filled, frozen, pinned.
 
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 use purebpf_btf::TypeId;
 use purebpf_handles::attach::StructOps;
 use purebpf_handles::{Map, MapAttributes, UpdateFlags};
 use purebpf_insn::{MapFlags, MapType};
-use purebpf_plan::{MapPlan, PinPlan, Plan, SlotPlan};
+use purebpf_plan::{MapPlan, PinPlan, PinPolicy, Plan, SlotPlan};
 use purebpf_syscall::Errno;
 
 use super::{Session, verifier};
@@ -19,7 +19,7 @@ use crate::object::Loaded;
 ///
 /// # Source
 /// libbpf `bpf_object__create_maps`.
-pub(crate) fn create(session: &mut Session<'_>, plan: &Plan) -> Result<Vec<Option<Map>>, Error> {
+pub(crate) fn create(session: &mut Session, plan: &Plan) -> Result<Vec<Option<Map>>, Error> {
     let mut maps: Vec<Option<Map>> = Vec::with_capacity(plan.maps.len());
     let mut created = Vec::new();
     for map_plan in &plan.maps {
@@ -51,8 +51,11 @@ enum Origin {
     Reused(Map),
 }
 
-fn failed(plan: &MapPlan, what: &'static str) -> impl FnOnce(purebpf_handles::Error) -> Error {
-    let map = plan.name.clone();
+pub(super) fn failed(
+    map: &str,
+    what: &'static str,
+) -> impl FnOnce(purebpf_handles::Error) -> Error + use<> {
+    let map = map.to_owned();
     move |source| {
         let hint = verifier::hint(source.errno());
         Error::Map {
@@ -64,34 +67,43 @@ fn failed(plan: &MapPlan, what: &'static str) -> impl FnOnce(purebpf_handles::Er
     }
 }
 
-fn one(session: &mut Session<'_>, plan: &MapPlan) -> Result<Origin, Error> {
+fn one(session: &mut Session, plan: &MapPlan) -> Result<Origin, Error> {
     if let Some(map) = session.given.get(&plan.name) {
         return Ok(Origin::Reused(map.clone().with_name(&plan.name)));
     }
-    let path = pin_path(session, plan);
+    let Some(path) = pin_path(session, plan) else {
+        return create_one(session, plan).map(Origin::Created);
+    };
+    if plan.pin_policy == PinPolicy::Replace {
+        let map = create_one(session, plan)?;
+        session.pins.replace_at_end(&map, path);
+        return Ok(Origin::Created(map));
+    }
     let mut is_second = false;
     loop {
-        if let Some(map) = reuse(plan, path.as_ref())? {
+        if let Some(map) = reuse(plan, &path)? {
             return Ok(Origin::Reused(map));
         }
-        let map = make(session, plan)?;
-        populate(plan, &map)?;
-        let Some(path) = &path else {
-            return Ok(Origin::Created(map));
-        };
-        match map.pin(path) {
+        let map = create_one(session, plan)?;
+        match map.pin(&path) {
             Ok(()) => {
-                session.pinned.push(map.clone());
+                session.pins.add(&map);
                 return Ok(Origin::Created(map));
             }
             // Another process pinned one after the look; then that is the map.
             Err(error) if error.errno() == Some(Errno::EEXIST) && !is_second => is_second = true,
-            Err(error) => return Err(failed(plan, "pinning it")(error)),
+            Err(error) => return Err(failed(&plan.name, "pinning it")(error)),
         }
     }
 }
 
-fn pin_path(session: &Session<'_>, plan: &MapPlan) -> Option<PathBuf> {
+fn create_one(session: &Session, plan: &MapPlan) -> Result<Map, Error> {
+    let map = make(session, plan)?;
+    populate(plan, &map)?;
+    Ok(map)
+}
+
+fn pin_path(session: &Session, plan: &MapPlan) -> Option<PathBuf> {
     match plan.pin.as_ref()? {
         PinPlan::At(path) => Some(path.clone()),
         PinPlan::ByName => Some(session.pin_root.join(&plan.name)),
@@ -99,12 +111,12 @@ fn pin_path(session: &Session<'_>, plan: &MapPlan) -> Option<PathBuf> {
 }
 
 /// The map that is pinned there, if one is.
-fn reuse(plan: &MapPlan, path: Option<&PathBuf>) -> Result<Option<Map>, Error> {
-    let Some(path) = path else { return Ok(None) };
+fn reuse(plan: &MapPlan, path: &Path) -> Result<Option<Map>, Error> {
+    let may_be_missing = plan.pin_policy == PinPolicy::ReuseOrCreate;
     let map = match Map::from_pin(path) {
         Ok(map) => map,
-        Err(error) if error.errno() == Some(Errno::ENOENT) => return Ok(None),
-        Err(error) => return Err(failed(plan, "opening its pin")(error)),
+        Err(error) if error.errno() == Some(Errno::ENOENT) && may_be_missing => return Ok(None),
+        Err(error) => return Err(failed(&plan.name, "opening its pin")(error)),
     };
     compatible(plan, &map)?;
     Ok(Some(map.with_name(&plan.name)))
@@ -154,7 +166,7 @@ fn compatible(plan: &MapPlan, map: &Map) -> Result<(), Error> {
     Ok(())
 }
 
-fn attributes(session: &Session<'_>, plan: &MapPlan) -> MapAttributes {
+fn attributes(session: &Session, plan: &MapPlan) -> MapAttributes {
     let attributes = MapAttributes::new(
         plan.map_type,
         plan.key_size,
@@ -169,6 +181,7 @@ fn attributes(session: &Session<'_>, plan: &MapPlan) -> MapAttributes {
         map_extra: plan.map_extra,
         numa_node: plan.numa_node,
         ifindex: plan.ifindex,
+        token: session.kernel.token().cloned(),
         btf: session.btf.clone().filter(|_| has_types),
         btf_key_type_id: plan.key_type.0,
         btf_value_type_id: plan.value_type.0,
@@ -176,7 +189,7 @@ fn attributes(session: &Session<'_>, plan: &MapPlan) -> MapAttributes {
     }
 }
 
-fn make(session: &Session<'_>, plan: &MapPlan) -> Result<Map, Error> {
+fn make(session: &Session, plan: &MapPlan) -> Result<Map, Error> {
     let mut attributes = attributes(session, plan);
     if let Some(ops) = &plan.struct_ops {
         attributes.btf = session.btf.clone();
@@ -185,7 +198,7 @@ fn make(session: &Session<'_>, plan: &MapPlan) -> Result<Map, Error> {
             Some(module) => Some(session.kernel.module(module)?),
             None => None,
         };
-        return Map::create(&attributes).map_err(failed(plan, "creating it"));
+        return Map::create(&attributes).map_err(failed(&plan.name, "creating it"));
     }
     if attributes.btf.is_none() {
         attributes.btf_key_type_id = 0;
@@ -204,7 +217,7 @@ fn make(session: &Session<'_>, plan: &MapPlan) -> Result<Map, Error> {
         }
         created => created,
     };
-    created.map_err(failed(plan, "creating it"))
+    created.map_err(failed(&plan.name, "creating it"))
 }
 
 /// Gives a map of variables its values, and takes the right to write away where they are constant.
@@ -217,13 +230,13 @@ fn populate(plan: &MapPlan, map: &Map) -> Result<(), Error> {
     }
     if let Some(contents) = &plan.contents {
         map.update(&0u32.to_ne_bytes(), contents, UpdateFlags::ANY)
-            .map_err(failed(plan, "setting its variables"))?;
+            .map_err(failed(&plan.name, "setting its variables"))?;
     }
     if plan.freeze {
         match map.freeze() {
             // Kernels before 5.2 have no such thing.
             Err(error) if error.errno() == Some(Errno::EINVAL) => {}
-            result => result.map_err(failed(plan, "freezing it"))?,
+            result => result.map_err(failed(&plan.name, "freezing it"))?,
         }
     }
     Ok(())
@@ -231,12 +244,12 @@ fn populate(plan: &MapPlan, map: &Map) -> Result<(), Error> {
 
 /// Gives an arena its address in user space, which programs need, and its variables their values.
 fn map_arena(plan: &MapPlan, map: &Map) -> Result<(), Error> {
-    let memory = map.memory().map_err(failed(plan, "mapping it"))?;
+    let memory = map.memory().map_err(failed(&plan.name, "mapping it"))?;
     if let Some(contents) = &plan.contents {
         let start = usize::try_from(plan.contents_offset).unwrap_or(usize::MAX);
         memory
             .write(start, contents)
-            .map_err(failed(plan, "setting its variables"))?;
+            .map_err(failed(&plan.name, "setting its variables"))?;
     }
     Ok(())
 }
@@ -245,7 +258,7 @@ fn fill_map_slots(plan: &MapPlan, map: &Map, maps: &[Option<Map>]) -> Result<(),
     for (index, slot) in &plan.slots {
         let SlotPlan::Map(value) = slot else { continue };
         if let Some(Some(value)) = maps.get(*value) {
-            put(map, *index, value.as_fd()).map_err(failed(plan, "putting a map into it"))?;
+            put(map, *index, value.as_fd()).map_err(failed(&plan.name, "putting a map into it"))?;
         }
     }
     Ok(())
@@ -282,7 +295,7 @@ pub(crate) fn struct_ops(
                 place.copy_from_slice(&fd.to_ne_bytes());
             }
         }
-        let ops = StructOps::new(map, value).map_err(failed(map_plan, "laying it out"))?;
+        let ops = StructOps::new(map, value).map_err(failed(&map_plan.name, "laying it out"))?;
         all.insert(map_plan.name.clone(), ops);
     }
     Ok(all)
@@ -303,7 +316,7 @@ pub(crate) fn fill_program_slots(
             // A program that was not to be loaded leaves a hole.
             if let Some(Some(loaded)) = programs.get(*value) {
                 put(map, *index, loaded.program.as_fd())
-                    .map_err(failed(map_plan, "putting a program into it"))?;
+                    .map_err(failed(&map_plan.name, "putting a program into it"))?;
             }
         }
     }

@@ -2,40 +2,39 @@
 //!
 //! ```text
 //! memlock.rs   the limit that old kernels charge maps to
-//! maps.rs      maps: reused or created, filled, frozen, pinned
+//! token.rs     the right to load, where a bpffs delegates it
+//! btf.rs       the object's BTF
+//! maps.rs      maps: reused or created, filled, frozen, pinned; pins.rs: pins, to be taken back
 //! programs.rs  programs: fds put into instructions, loaded
 //! verifier.rs  what the verifier's log says about a refusal
 //! ```
 
+pub(crate) mod btf;
 pub(crate) mod maps;
 pub(crate) mod memlock;
+mod pins;
 pub(crate) mod programs;
+pub(crate) mod token;
 pub(crate) mod verifier;
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::PathBuf;
 
-use purebpf_handles::{BtfObject, Map};
+use purebpf_handles::{BtfObject, Map, Program};
 
 use crate::RunningKernel;
+pub(crate) use pins::Pins;
 
-/// One load that is going on.
-pub(crate) struct Session<'a> {
-    pub(crate) kernel: &'a RunningKernel,
-    pub(crate) pin_root: &'a Path,
-    pub(crate) given: &'a HashMap<String, Map>,
+/// What the steps of one load share.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// With the token that every call is allowed by, if there is one.
+    pub(crate) kernel: RunningKernel,
+    pub(crate) pin_root: PathBuf,
+    /// Maps that stand for maps of the object, by name.
+    pub(crate) given: HashMap<String, Map>,
+    /// Programs whose functions programs of the object are attached to, by the latter's name.
+    pub(crate) targets: HashMap<String, Program>,
     pub(crate) btf: Option<BtfObject>,
-    /// Maps that this load pinned.
-    pub(crate) pinned: Vec<Map>,
-}
-
-impl Session<'_> {
-    /// Takes back the pins of a load that failed.
-    pub(crate) fn unpin(&mut self) {
-        for map in self.pinned.drain(..).rev() {
-            if let Err(error) = map.unpin() {
-                log::warn!("map `{}` stays pinned: {error}", map.name());
-            }
-        }
-    }
+    pub(crate) pins: Pins,
 }

@@ -1,12 +1,15 @@
 //! Programs: fds put into instructions, loaded.
 
 use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::sync::Arc;
 
+use purebpf_btf::{Btf, Kind};
 use purebpf_handles::program::{AttachTo, ExtensionInfo, Reference as FdReference};
-use purebpf_handles::{Map, Program, ProgramAttributes};
+use purebpf_handles::{BtfId, BtfObject, Map, Program, ProgramAttributes};
 use purebpf_insn::Insn;
 use purebpf_plan::{
-    Code, Feature, Info, MapOrigin, Plan, ProgramPlan, Reference, TargetKernel as _,
+    AttachPlan, Code, Feature, Info, KernelType, MapOrigin, Plan, ProgramPlan, Reference,
+    TargetKernel as _,
 };
 use purebpf_syscall::prog_bind_map;
 
@@ -14,44 +17,75 @@ use super::{Session, verifier};
 use crate::object::Loaded;
 use crate::{Error, Rejection};
 
+/// The programs of a plan, in its order; a hole is one that is not to be loaded.
+pub(crate) struct Programs {
+    pub(crate) loaded: Vec<Option<Loaded>>,
+    /// The optional ones that failed.
+    pub(crate) left_out: Vec<(String, Error)>,
+}
+
 /// Loads every program that is to be loaded.
 ///
 /// # Source
 /// libbpf `bpf_object__load_progs`, `bpf_object_load_prog`.
 pub(crate) fn load(
-    session: &Session<'_>,
+    session: &Session,
     plan: &Plan,
     maps: &[Option<Map>],
-) -> Result<Vec<Option<Loaded>>, Error> {
-    plan.programs
-        .iter()
-        .map(|program| match program.autoload {
-            true => one(session, plan, program, maps).map(Some),
-            false => Ok(None),
-        })
-        .collect()
+) -> Result<Programs, Error> {
+    let mut programs = Programs {
+        loaded: Vec::with_capacity(plan.programs.len()),
+        left_out: Vec::new(),
+    };
+    for program in &plan.programs {
+        let loaded = match program.autoload.then(|| one(session, plan, program, maps)) {
+            Some(Err(error)) if program.optional => {
+                programs.left_out.push((program.name.clone(), error));
+                None
+            }
+            loaded => loaded.transpose()?,
+        };
+        programs.loaded.push(loaded);
+    }
+    Ok(programs)
 }
 
 fn one(
-    session: &Session<'_>,
+    session: &Session,
     plan: &Plan,
     program: &ProgramPlan,
     maps: &[Option<Map>],
 ) -> Result<Loaded, Error> {
     let code = program.check().map_err(Clone::clone)?;
-    let attach_to = program.attach_to.as_ref().map_err(Clone::clone)?.as_ref();
+    let attributes = attributes(session, plan, program, maps)?;
+    let (handle, log) = Program::load_with_log(&attributes, program.log_level)
+        .map_err(|source| rejected(program, code, source))?;
+    bind(session, plan, &handle, maps);
+    Ok(Loaded {
+        program: handle,
+        section: program.section.clone(),
+        autoattach: program.autoattach,
+        log: (!log.is_empty()).then(|| log.into()),
+    })
+}
+
+/// What a program is loaded with.
+pub(crate) fn attributes(
+    session: &Session,
+    plan: &Plan,
+    program: &ProgramPlan,
+    maps: &[Option<Map>],
+) -> Result<ProgramAttributes, Error> {
+    let code = program.check().map_err(Clone::clone)?;
     let module = |name: &str| session.kernel.module(name);
     // Slot 0 of the fd array stands for the kernel itself.
     let mut references = vec![None];
     for name in &code.modules {
         references.push(Some(FdReference::Module(module(name)?)));
     }
-    let attach_module = match attach_to.and_then(|to| to.module.as_deref()) {
-        Some(name) => Some(AttachTo::Module(module(name)?)),
-        None => None,
-    };
+    let (attach_btf_id, attach_to) = target(session, program)?;
     let has_info = session.btf.is_some();
-    let attributes = ProgramAttributes {
+    Ok(ProgramAttributes {
         name: program.name.clone(),
         program_type: program.program_type,
         expected_attach_type: program.expected_attach_type,
@@ -62,22 +96,59 @@ fn one(
         btf: session.btf.clone(),
         func_info: records(code.func_info.as_ref().filter(|_| has_info)),
         line_info: records(code.line_info.as_ref().filter(|_| has_info)),
-        attach_btf_id: attach_to.map_or(0, |to| to.id.0),
-        attach_to: attach_module,
+        attach_btf_id,
+        attach_to,
         references: if code.modules.is_empty() {
             Vec::new()
         } else {
             references
         },
+        token: session.kernel.token().cloned(),
         ..ProgramAttributes::default()
-    };
-    let handle = Program::load(&attributes).map_err(|source| rejected(program, code, source))?;
-    bind(session, plan, &handle, maps);
-    Ok(Loaded {
-        program: handle,
-        section: program.section.clone(),
-        autoattach: program.autoattach,
     })
+}
+
+/// The id of what a program is attached to, and whose it is if not the kernel's.
+fn target(session: &Session, program: &ProgramPlan) -> Result<(u32, Option<AttachTo>), Error> {
+    let attach_to = program.attach_to.as_ref().map_err(Clone::clone)?;
+    match attach_to {
+        None => Ok((0, None)),
+        Some(AttachPlan::Kernel(KernelType { module: None, id })) => Ok((id.0, None)),
+        Some(AttachPlan::Kernel(KernelType {
+            module: Some(name),
+            id,
+        })) => Ok((id.0, Some(AttachTo::Module(session.kernel.module(name)?)))),
+        Some(AttachPlan::Program { function }) => {
+            let fail = |what: String| {
+                Error::Plan(purebpf_plan::Error::Program {
+                    program: program.name.clone(),
+                    what,
+                })
+            };
+            let target = session.targets.get(&program.name).ok_or_else(|| {
+                fail(format!(
+                    "the program whose function `{function}` it is attached to was not given to the loader"
+                ))
+            })?;
+            let id = function_of(target, function)?
+                .ok_or_else(|| fail(format!("{target} has no function `{function}` in its BTF")))?;
+            Ok((id, Some(AttachTo::Program(target.clone()))))
+        }
+    }
+}
+
+/// The id of a function in the BTF of a loaded program.
+fn function_of(program: &Program, function: &str) -> Result<Option<u32>, Error> {
+    let id = program.info()?.btf_id;
+    if id == 0 {
+        return Ok(None);
+    }
+    let bytes = BtfObject::from_id(BtfId(id))?.data()?;
+    let btf = Btf::parse(bytes).map_err(|source| purebpf_plan::Error::Btf {
+        what: format!("the BTF of {program}"),
+        source: Arc::new(source),
+    })?;
+    Ok(btf.find(function, Kind::Func).map(|id| id.0))
 }
 
 fn records(info: Option<&Info>) -> ExtensionInfo {
@@ -88,11 +159,7 @@ fn records(info: Option<&Info>) -> ExtensionInfo {
 }
 
 /// The instructions with fds in place of names.
-fn instructions(
-    session: &Session<'_>,
-    code: &Code,
-    maps: &[Option<Map>],
-) -> Result<Vec<Insn>, Error> {
+fn instructions(session: &Session, code: &Code, maps: &[Option<Map>]) -> Result<Vec<Insn>, Error> {
     let mut insns = code.insns.clone();
     for reference in &code.references {
         let (at, fd) = match &reference.to {
@@ -138,7 +205,7 @@ fn rejected(program: &ProgramPlan, code: &Code, source: purebpf_handles::Error) 
 }
 
 /// Lets the program keep the constants of the object, for whoever looks at it later.
-fn bind(session: &Session<'_>, plan: &Plan, program: &Program, maps: &[Option<Map>]) {
+fn bind(session: &Session, plan: &Plan, program: &Program, maps: &[Option<Map>]) {
     let constants = plan
         .maps
         .iter()

@@ -58,9 +58,20 @@ impl Relocated {
 
 /// The target kernel; its modules are asked for when a relocation needs them.
 struct Kernel<'a> {
-    kernel: &'a dyn TargetKernel,
+    /// Nothing if the object brings the BTF to relocate against: then there are no modules.
+    kernel: Option<&'a dyn TargetKernel>,
     btf: Arc<Btf>,
     modules: OnceLock<Result<Vec<Arc<Btf>>, Error>>,
+}
+
+impl<'a> Kernel<'a> {
+    const fn new(kernel: Option<&'a dyn TargetKernel>, btf: Arc<Btf>) -> Self {
+        Self {
+            kernel,
+            btf,
+            modules: OnceLock::new(),
+        }
+    }
 }
 
 impl Targets for Kernel<'_> {
@@ -70,7 +81,10 @@ impl Targets for Kernel<'_> {
 
     fn modules(&self) -> Result<&[Arc<Btf>], BoxedError> {
         let read = || {
-            let modules = self.kernel.modules()?;
+            let Some(kernel) = self.kernel else {
+                return Ok(Vec::new());
+            };
+            let modules = kernel.modules()?;
             Ok(modules
                 .iter()
                 .map(|ModuleBtf { btf, .. }| Arc::clone(btf))
@@ -128,11 +142,9 @@ pub(super) fn relocate(spec: &ObjectSpec, kernel: &dyn TargetKernel, roles: &Rol
                 continue;
             }
             let resolver = state.get_or_insert_with(|| {
-                let btf = kernel.btf()?;
-                let kernel = Kernel {
-                    kernel,
-                    btf,
-                    modules: OnceLock::new(),
+                let kernel = match &spec.core_btf {
+                    Some(btf) => Kernel::new(None, Arc::clone(btf)),
+                    None => Kernel::new(Some(kernel), kernel.btf()?),
                 };
                 Ok(Resolver::new(Arc::clone(local), kernel))
             });

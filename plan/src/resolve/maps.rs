@@ -90,6 +90,7 @@ fn attributes(map: &MapSpec, kernel: &dyn TargetKernel) -> Result<MapPlan, Error
             Some(path) => Some(PinPlan::At(path.clone())),
             None => map.pin_by_name.then_some(PinPlan::ByName),
         },
+        pin_policy: map.pin_policy,
         struct_ops: None,
     })
 }

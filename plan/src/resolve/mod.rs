@@ -25,7 +25,7 @@ mod target;
 
 use purebpf_insn::{AttachType, ProgramFlags, ProgramType};
 
-use crate::plan::{Code, KernelType, Plan, ProgramPlan};
+use crate::plan::{AttachPlan, Code, Plan, ProgramPlan};
 use crate::spec::section::nearest_section;
 use crate::{Error, Feature, ObjectSpec, ProgramSpec, SectionFlags, TargetKernel};
 
@@ -84,8 +84,10 @@ impl Context<'_> {
             program_type: program.program_type,
             expected_attach_type: program.expected_attach_type,
             flags: program.flags,
+            log_level: program.log_level,
             autoload: self.roles.autoload(program),
             autoattach: program.autoattach,
+            optional: program.optional,
             attach_to: Ok(None),
             code: Ok(Code::default()),
         };
@@ -129,7 +131,7 @@ impl Context<'_> {
         Ok(code)
     }
 
-    fn attach_to(&self, program: &ProgramSpec) -> Result<Option<KernelType>, Error> {
+    fn attach_to(&self, program: &ProgramSpec) -> Result<Option<AttachPlan>, Error> {
         let fail = |what: String| Error::Program {
             program: program.name.clone(),
             what,
@@ -141,7 +143,7 @@ impl Context<'_> {
                 nearest_section(&program.section)
             ))),
             ProgramType::STRUCT_OPS => match self.roles.get(&program.name) {
-                Some(role) => Ok(Some(role.target.clone())),
+                Some(role) => Ok(Some(AttachPlan::Kernel(role.target.clone()))),
                 None => Err(fail(
                     "no struct_ops map that is created refers to it".to_owned(),
                 )),

@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 
-use purebpf_elf::Binding;
 use purebpf_insn::{Insn, opcode};
 
 use super::core::Relocated;
 use crate::Error;
-use crate::spec::code::{Code, ExceptionCallback, Routine, Target};
+use crate::spec::code::Code;
 
 /// The kernel takes no program longer than this, so neither does a plan.
 const MAX_INSNS: usize = 1_000_000;
@@ -52,7 +51,7 @@ pub(crate) fn link(
     let first = linker.append(program)?;
     linker.follow(first)?;
     if let Some(callback) = with_exceptions
-        .then(|| exception_callback(code, program))
+        .then(|| code.exception_callback(program))
         .transpose()?
     {
         let callback = callback.filter(|routine| !linker.starts.contains_key(routine));
@@ -62,42 +61,6 @@ pub(crate) fn link(
         }
     }
     Ok(linker.linked)
-}
-
-/// The subprogram that handles the exceptions of a program, if it has one.
-fn exception_callback(code: &Code, program: usize) -> Result<Option<usize>, Error> {
-    let Some(program) = code.routines.get(program) else {
-        return Ok(None);
-    };
-    let fail = |what: String| Error::Program {
-        program: program.function.name.clone(),
-        what,
-    };
-    let name = match code.exceptions.get(&program.function.name) {
-        None | Some(ExceptionCallback::Ambiguous) => return Ok(None),
-        Some(ExceptionCallback::NotGlobal) => {
-            return Err(fail(
-                "its exception callback is tagged on a static function".to_owned(),
-            ));
-        }
-        Some(ExceptionCallback::Named(name)) => name,
-    };
-    let is_named =
-        |routine: &Routine| code.is_subprogram(routine) && routine.function.name == *name;
-    let index = code.routines.iter().position(is_named).ok_or_else(|| {
-        fail(format!(
-            "its exception callback `{name}` is no function of `.text`"
-        ))
-    })?;
-    let is_visible = code.routines.get(index).is_some_and(|routine| {
-        routine.function.binding != Binding::Local && !routine.function.hidden
-    });
-    match is_visible {
-        true => Ok(Some(index)),
-        false => Err(fail(format!(
-            "its exception callback `{name}` is not a global function"
-        ))),
-    }
 }
 
 struct Linker<'a> {
@@ -160,13 +123,9 @@ impl Linker<'_> {
             let Some(insn) = self.linked.insns.get(place).copied() else {
                 break;
             };
-            let Some(target) = callee(code, routine, at, insn)? else {
+            let Some(callee) = code.callee(routine, at, insn)? else {
                 continue;
             };
-            let callee = code
-                .text
-                .and_then(|text| code.routine_at(text, target))
-                .ok_or_else(|| code.fail(routine, at, "it calls no function of `.text`"))?;
             let known = self.starts.get(&callee).copied();
             let next = match known {
                 Some(_) => None,
@@ -193,45 +152,4 @@ fn distance(from: usize, to: usize) -> Option<i32> {
     let from = i64::try_from(from).ok()?;
     let to = i64::try_from(to).ok()?;
     i32::try_from(to.checked_sub(from)?.checked_sub(1)?).ok()
-}
-
-/// The instruction of `.text` (or of the routine's own section) that an instruction calls or takes
-/// the address of; nothing if it does neither.
-fn callee(code: &Code, routine: &Routine, at: usize, insn: Insn) -> Result<Option<usize>, Error> {
-    let reloc = routine.relocs.binary_search_by_key(&at, |reloc| reloc.insn);
-    let target = reloc
-        .ok()
-        .and_then(|i| routine.relocs.get(i))
-        .map(|reloc| reloc.target);
-    let is_call =
-        insn.is_call() && insn.src() == opcode::PSEUDO_CALL && insn.dst() == 0 && insn.off == 0;
-    let is_address = insn.is_ld_imm64()
-        && (insn.src() == opcode::PSEUDO_FUNC || matches!(target, Some(Target::Subprogram { .. })));
-    if !is_call && !is_address {
-        return Ok(None);
-    }
-    let imm = i64::from(insn.imm);
-    let signed = |offset: u64| i64::try_from(offset).ok();
-    let index = match target {
-        Some(Target::ExternCall(_)) => return Ok(None),
-        Some(Target::Call { offset }) if is_call => {
-            // imm is -1 for a global function, its place for a static one.
-            signed(offset / 8).and_then(|index| index.checked_add(imm)?.checked_add(1))
-        }
-        Some(Target::Subprogram { offset }) if is_address => {
-            signed(offset).and_then(|offset| Some(offset.checked_add(imm)? / 8))
-        }
-        None if is_call => {
-            // A call inside the section, which the compiler resolved.
-            let place = routine.function.insn_offset.saturating_add(at);
-            i64::try_from(place)
-                .ok()
-                .and_then(|place| place.checked_add(imm)?.checked_add(1))
-        }
-        _ => return Err(code.fail(routine, at, "its relocation does not fit a call")),
-    };
-    let index = index.and_then(|index| usize::try_from(index).ok());
-    index
-        .map(Some)
-        .ok_or_else(|| code.fail(routine, at, "it calls outside `.text`"))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use purebpf_btf::Kind;
 use purebpf_insn::{AttachType, ProgramType};
 
-use crate::plan::KernelType;
+use crate::plan::{AttachPlan, KernelType};
 use crate::{Error, ProgramSpec, SectionFlags, TargetKernel};
 
 /// What the BTF entry of a target is called, by attach type: prefix and kind.
@@ -23,7 +23,7 @@ const NAMING: &[(AttachType, &str, Kind)] = &[
 pub(super) fn find(
     kernel: &dyn TargetKernel,
     program: &ProgramSpec,
-) -> Result<Option<KernelType>, Error> {
+) -> Result<Option<AttachPlan>, Error> {
     let fail = |what: String| Error::Program {
         program: program.name.clone(),
         what,
@@ -39,13 +39,9 @@ pub(super) fn find(
         })?,
         (None, false) => return Ok(None),
     };
-    if program.program_type == ProgramType::EXT {
-        return Err(Error::Unsupported {
-            what: format!(
-                "program `{}`: replacing a function of another program",
-                program.name
-            ),
-        });
+    if program.targets_program || program.program_type == ProgramType::EXT {
+        let function = target.to_owned();
+        return Ok(Some(AttachPlan::Program { function }));
     }
     let (module, name) = match target.split_once(':') {
         Some((module, name)) => (Some(module), name),
@@ -60,17 +56,17 @@ pub(super) fn find(
     if module.is_none_or(|module| "vmlinux".starts_with(module))
         && let Some(id) = kernel.btf()?.find(&name, kind)
     {
-        return Ok(Some(KernelType { module: None, id }));
+        return Ok(Some(AttachPlan::Kernel(KernelType { module: None, id })));
     }
     for known in kernel.modules()?.iter() {
         if module.is_some_and(|module| !known.name.starts_with(module)) {
             continue;
         }
         if let Some(id) = known.btf.find_own(&name, kind) {
-            return Ok(Some(KernelType {
+            return Ok(Some(AttachPlan::Kernel(KernelType {
                 module: Some(Arc::clone(&known.name)),
                 id,
-            }));
+            })));
         }
     }
     Err(fail(format!(

@@ -4,11 +4,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use purebpf_btf::Btf;
 use purebpf_btf::ext::BtfExt;
-use purebpf_btf::{Btf, Linkage, TypeKind};
 use purebpf_elf::{Binding, Function, Object, Section, SectionKind, Symbol, SymbolKind};
 use purebpf_insn::{Endian, Insn, MapType, opcode};
 
+use super::calls::ExceptionCallback;
 use super::extern_::Extern;
 use super::map::{MapOrigin, MapSpec};
 use crate::Error;
@@ -99,48 +100,6 @@ fn routine_at(routines: &[Routine], section: usize, insn: usize) -> Option<usize
     let inside = function.section == section
         && insn.checked_sub(function.insn_offset)? < function.insns.len();
     inside.then_some(index)
-}
-
-/// What a program's tag says of the function that handles its exceptions.
-#[derive(Clone, Debug)]
-pub(crate) enum ExceptionCallback {
-    /// The function of this name.
-    Named(String),
-    /// Two of them; then the program has none, and the verifier will say so.
-    Ambiguous,
-    /// The tag is on a function that is not global.
-    NotGlobal,
-}
-
-/// The tags `exception_callback:NAME` of all functions, by the name of the function.
-///
-/// # Source
-/// libbpf `bpf_prog_assign_exc_cb`.
-pub(crate) fn exceptions(btf: &Btf) -> HashMap<String, ExceptionCallback> {
-    let mut all = HashMap::new();
-    for id in btf.own_ids() {
-        let Ok(TypeKind::DeclTag { ty, component: -1 }) = btf.ty(id).map(|ty| ty.kind) else {
-            continue;
-        };
-        let tag = btf
-            .name(id)
-            .ok()
-            .and_then(|tag| tag.strip_prefix("exception_callback:"));
-        let (Some(callback), Ok(name)) = (tag, btf.name(ty)) else {
-            continue;
-        };
-        let Ok(TypeKind::Func { linkage, .. }) = btf.ty(ty).map(|ty| ty.kind) else {
-            continue;
-        };
-        let callback = match linkage {
-            Linkage::GLOBAL => ExceptionCallback::Named(callback.to_owned()),
-            _ => ExceptionCallback::NotGlobal,
-        };
-        all.entry(name.to_owned())
-            .and_modify(|known| *known = ExceptionCallback::Ambiguous)
-            .or_insert(callback);
-    }
-    all
 }
 
 /// Attaches to every function what its relocations refer to.

@@ -38,6 +38,20 @@ impl MapOrigin {
     }
 }
 
+/// What happens to a map that is pinned, if one is pinned at its place already, or none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PinPolicy {
+    /// The one that is pinned is used, if it is compatible; else one is created and pinned.
+    #[default]
+    ReuseOrCreate,
+    /// The one that is pinned is used, if it is compatible; that there is none is an error.
+    Reuse,
+    /// One is created, and takes the place of what is pinned in one step, once everything is
+    /// loaded. Whoever holds the old one keeps it.
+    Replace,
+}
+
 /// What a map's slot is filled with once everything is loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Slot {
@@ -79,6 +93,8 @@ pub struct MapSpec {
     pub pin_by_name: bool,
     /// Where it is pinned, and taken from if it is there already; wins over `pin_by_name`.
     pub pin_path: Option<PathBuf>,
+    /// What happens if a map is pinned there already.
+    pub pin_policy: PinPolicy,
     /// For maps of maps: what an inner map is like.
     pub inner: Option<Box<Self>>,
     /// Whether the map is created. Programs that use one that is not are refused by the verifier.
@@ -122,6 +138,7 @@ impl MapSpec {
             value_type: TypeId::VOID,
             pin_by_name: false,
             pin_path: None,
+            pin_policy: PinPolicy::default(),
             inner: None,
             autocreate: true,
             origin,

@@ -8,10 +8,12 @@
 //! global.rs   variables and the maps that hold them
 //! extern_.rs  what is expected of the kernel
 //! code.rs     functions and what their instructions refer to
+//! calls.rs    which functions call which
 //! slots.rs    initial values of maps of maps and program arrays
 //! struct_ops.rs  structs with functions that the kernel calls
 //! ```
 
+mod calls;
 pub(crate) mod code;
 pub(crate) mod extern_;
 pub(crate) mod global;
@@ -23,7 +25,7 @@ pub(crate) mod section;
 mod slots;
 pub(crate) mod struct_ops;
 
-pub use map::{MapOrigin, MapSpec, Slot};
+pub use map::{MapOrigin, MapSpec, PinPolicy, Slot};
 pub use object::{ObjectSpec, OpenOptions};
 pub use program::ProgramSpec;
 pub use section::{SectionDefinition, SectionFlags, program_type_of, section_definition};

@@ -1,5 +1,6 @@
 //! `ObjectSpec`: an object as its file declares it, to be looked at, edited, planned and loaded.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use purebpf_btf::Btf;
 use purebpf_elf::Bytes;
 
 use super::code::Code;
-use super::map::MapSpec;
+use super::map::{MapOrigin, MapSpec, Slot};
 use super::program::ProgramSpec;
 use super::{global, open};
 use crate::plan::Plan;
@@ -93,6 +94,10 @@ pub struct ObjectSpec {
     pub kernel_version: Option<u32>,
     /// Text in the form of a kernel `.config` that wins over that of the kernel itself.
     pub kconfig: Option<String>,
+    /// BTF that CO-RE relocations are resolved against, in place of that of the kernel and its
+    /// modules. Everything else is still asked of the kernel.
+    #[doc(alias = "btf_custom_path")]
+    pub core_btf: Option<Arc<Btf>>,
     pub(crate) maps: IndexMap<String, MapSpec>,
     pub(crate) programs: IndexMap<String, ProgramSpec>,
     pub(crate) code: Arc<Code>,
@@ -214,16 +219,57 @@ impl ObjectSpec {
         }
     }
 
-    /// Loads only this program: all others get `autoload = false`.
+    /// Loads only these programs, and creates only the maps that they need: all others get
+    /// `autoload = false` and `autocreate = false`.
+    ///
+    /// Maps that these maps hold come along, and so do struct_ops maps that have one of the
+    /// programs as a member, with all of their programs.
     ///
     /// # Errors
-    /// [`Error::NotFound`].
-    pub fn only(&mut self, name: &str) -> Result<(), Error> {
-        self.program(name)?;
-        for program in self.programs.values_mut() {
-            program.autoload = program.name == name;
+    /// [`Error::NotFound`], and then nothing is changed.
+    pub fn load_only<N: AsRef<str>>(
+        &mut self,
+        names: impl IntoIterator<Item = N>,
+    ) -> Result<(), Error> {
+        let mut wanted = HashSet::new();
+        for name in names {
+            wanted.insert(self.program(name.as_ref())?.name.clone());
+        }
+        let maps = self.needed_maps(wanted);
+        for (index, map) in self.maps.values_mut().enumerate() {
+            map.autocreate = maps.contains(&index);
         }
         Ok(())
+    }
+
+    /// Sets `autoload` of all programs, and says which maps those that are loaded need.
+    fn needed_maps(&mut self, mut wanted: HashSet<String>) -> HashSet<usize> {
+        let mut maps = HashSet::new();
+        for (index, map) in self.maps.values().enumerate() {
+            let members = map.struct_ops.iter().flat_map(|ops| ops.programs.values());
+            if members.clone().any(|program| wanted.contains(program)) {
+                maps.insert(index);
+                wanted.extend(members.cloned());
+            }
+        }
+        let mut functions = Vec::new();
+        for program in self.programs.values_mut() {
+            program.autoload = wanted.contains(&program.name);
+            functions.extend(program.autoload.then_some(program.function));
+        }
+        let needs = self.code.needs(functions);
+        maps.extend(needs.maps);
+        let config = |map: &MapSpec| map.origin == MapOrigin::Kconfig;
+        maps.extend(self.maps.values().position(config).filter(|_| needs.config));
+        let mut work: Vec<usize> = maps.iter().copied().collect();
+        while let Some((_, map)) = work.pop().and_then(|index| self.maps.get_index(index)) {
+            for slot in map.slots.iter().flatten() {
+                let Slot::Map(name) = slot else { continue };
+                let inner = self.maps.get_index_of(name);
+                work.extend(inner.filter(|inner| maps.insert(*inner)));
+            }
+        }
+        maps
     }
 
     /// The object's own BTF, as the kernel will get it unless it is too old for some of it.

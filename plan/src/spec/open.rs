@@ -14,7 +14,7 @@ use super::extern_::{self, Datasec, Extern};
 use super::map::{MapOrigin, MapSpec};
 use super::object::ObjectSpec;
 use super::program::ProgramSpec;
-use super::{global, slots, struct_ops};
+use super::{calls, global, slots, struct_ops};
 use crate::Error;
 
 /// Bytes of a name in the kernel, without its end.
@@ -103,6 +103,7 @@ pub(crate) fn read(file: Bytes, name: &str, relaxed: bool) -> Result<ObjectSpec,
         license: object.license,
         kernel_version: object.version,
         kconfig: None,
+        core_btf: None,
         maps,
         programs,
         code: Arc::new(Code {
@@ -115,7 +116,7 @@ pub(crate) fn read(file: Bytes, name: &str, relaxed: bool) -> Result<ObjectSpec,
                 .collect(),
             text,
             externs,
-            exceptions: btf.as_deref().map(code::exceptions).unwrap_or_default(),
+            exceptions: btf.as_deref().map(calls::exceptions).unwrap_or_default(),
             btf,
             ext,
         }),

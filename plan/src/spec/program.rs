@@ -21,6 +21,10 @@ pub struct ProgramSpec {
     pub expected_attach_type: AttachType,
     /// Flags of `BPF_PROG_LOAD`, beyond those that the section adds.
     pub flags: ProgramFlags,
+    /// How much the verifier is to say of it even if it is accepted: 0 nothing, 1 or 2 more and
+    /// more, 4 statistics. The loaded object keeps it.
+    #[doc(alias = "bpf_program__set_log_level")]
+    pub log_level: u32,
     /// Whether it is loaded. A section that begins with `?` says no.
     #[doc(alias = "bpf_program__set_autoload")]
     pub autoload: bool,
@@ -31,6 +35,12 @@ pub struct ProgramSpec {
     /// otherwise: `[MODULE:]NAME`, the name as after the slash of a section.
     #[doc(alias = "bpf_program__set_attach_target")]
     pub attach_target: Option<String>,
+    /// Whether the target is a function of another BPF program, which the loader is given, rather
+    /// than of the kernel. Of `freplace` it always is.
+    pub targets_program: bool,
+    /// Whether the object is loaded without this program, should it fail; the loaded object then
+    /// says why it was left out.
+    pub optional: bool,
     definition: Option<&'static SectionDefinition>,
     pub(crate) function: usize,
 }
@@ -47,9 +57,12 @@ impl ProgramSpec {
             program_type: definition.map_or(ProgramType::UNSPEC, |row| row.program_type),
             expected_attach_type: definition.map_or(AttachType(0), |row| row.attach_type),
             flags: ProgramFlags::empty(),
+            log_level: 0,
             autoload,
             autoattach: true,
             attach_target: None,
+            targets_program: definition.is_some_and(|row| row.program_type == ProgramType::EXT),
+            optional: false,
             definition,
             function,
         }
