@@ -403,14 +403,46 @@ fn struct_ops_member_that_the_kernel_lacks_may_only_be_zero() {
             .iter()
             .all(|map| map.name != "future" || map.struct_ops.is_some())
     );
-    // The last member, a function that no kernel has.
-    let contents = spec.map_mut("future").unwrap().contents.as_mut().unwrap();
-    *contents.last_mut().unwrap() = 1;
+    let ops = spec.struct_ops_mut("future").unwrap();
+    ops.set_program("never_heard_of", Some("plain_undo_cwnd"))
+        .unwrap();
     let error = spec.plan(&kernel).unwrap_err().to_string();
     assert_eq!(
         error,
         "map `future`: the kernel has no member `never_heard_of`, which is set"
     );
+}
+
+#[test]
+fn struct_ops_members_are_edited_by_name() {
+    let mut spec = open("struct_ops.bpf.o");
+    let ops = spec.struct_ops_mut("plain").unwrap();
+    assert_eq!(ops.type_name(), "tcp_congestion_ops");
+    assert_eq!(ops.members().next(), Some("name"));
+    let mut name = [0u8; 16];
+    name[..7].copy_from_slice(b"renamed");
+    ops.set("name", name).unwrap();
+    assert_eq!(ops.get("name").unwrap(), name);
+    assert_eq!(ops.program("set_state").unwrap(), Some("plain_set_state"));
+    ops.set_program("set_state", None).unwrap();
+    assert!(ops.set("flags", 1u64).is_err());
+    assert!(ops.set("set_state", 1u64).is_err());
+    assert!(ops.set_program("flags", Some("plain_set_state")).is_err());
+    let error = ops.get("colour").unwrap_err().to_string();
+    assert!(error.contains("`cong_avoid`"), "{error}");
+    if !common::root() {
+        return;
+    }
+    // What is no member any more is not loaded; a kernel may do without the member.
+    let object = purebpf::load(&spec).unwrap();
+    assert!(object.program("plain_set_state").is_err());
+    let link = object.struct_ops("plain").unwrap().attach().unwrap();
+    assert!(is_available("renamed"));
+    drop(link);
+    let ops = spec.struct_ops_mut("plain").unwrap();
+    ops.set_program("undo_cwnd", Some("no_such")).unwrap();
+    let error = purebpf::load(&spec).unwrap_err().to_string();
+    assert!(error.contains("`no_such`"), "{error}");
 }
 
 #[test]

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use purebpf_btf::{Btf, Kind, Member, TypeId, TypeKind, essential_name};
-use purebpf_insn::AttachType;
+use purebpf_insn::{AttachType, ProgramType};
 
 use crate::plan::{KernelType, MapPlan, StructOpsPlan};
-use crate::spec::struct_ops::{StructOps, is_function_pointer};
+use crate::spec::struct_ops::{StructOpsSpec, is_function_pointer};
 use crate::{Error, MapSpec, ModuleBtf, ObjectSpec, ProgramSpec, TargetKernel};
 
 /// What the kernel calls the map's value around a struct.
@@ -61,22 +61,21 @@ pub(super) fn bind(
     let mut roles = Roles::default();
     for (map, plan) in spec.maps.values().zip(plans) {
         let Some(ops) = &map.struct_ops else { continue };
-        // A member whose program the kernel has no use for does not load it.
-        let mut unused = Vec::new();
         if map.autocreate {
             Binder {
                 spec,
                 kernel,
                 map,
                 ops,
-                unused: &mut unused,
             }
             .bind(plan, &mut roles.roles)?;
         }
+        for program in &ops.released {
+            roles.autoload.entry(program.clone()).or_insert(false);
+        }
         for program in ops.programs.values() {
-            let is_used = map.autocreate && !unused.contains(program);
             let autoload = roles.autoload.entry(program.clone()).or_insert(false);
-            *autoload |= is_used;
+            *autoload |= map.autocreate;
         }
     }
     Ok(roles)
@@ -86,12 +85,11 @@ struct Binder<'a> {
     spec: &'a ObjectSpec,
     kernel: &'a dyn TargetKernel,
     map: &'a MapSpec,
-    ops: &'a StructOps,
-    unused: &'a mut Vec<String>,
+    ops: &'a StructOpsSpec,
 }
 
 impl<'a> Binder<'a> {
-    fn bind(&mut self, plan: &mut MapPlan, roles: &mut HashMap<String, Role>) -> Result<(), Error> {
+    fn bind(&self, plan: &mut MapPlan, roles: &mut HashMap<String, Role>) -> Result<(), Error> {
         let map = self.map;
         let local = self
             .spec
@@ -129,13 +127,13 @@ impl<'a> Binder<'a> {
             let name = local.name_at(member.name_off).map_err(context)?;
             let bytes = self.bytes(local, member, name)?;
             let Some((place, theirs)) = by_name.get(name) else {
-                if bytes.iter().any(|byte| *byte != 0) {
+                let is_set = bytes.iter().any(|byte| *byte != 0);
+                if is_set || self.ops.programs.contains_key(&index) {
                     return Err(
                         map.fail(format!("the kernel has no member `{name}`, which is set"))
                     );
                 }
                 // Zeros are what a kernel without it does.
-                self.unused.extend(self.ops.programs.get(&index).cloned());
                 continue;
             };
             let start = data.bit_offset.saturating_add(theirs.bit_offset) / 8;
@@ -218,11 +216,10 @@ impl<'a> Binder<'a> {
             |source| Error::btf(format!("map `{}`: its member `{name}`", self.map.name))(source);
         let size = btf.resolve_size(member.ty).map_err(context)?;
         let start = usize::try_from(member.bit_offset / 8).ok();
-        let map = self.map;
-        let contents = map.contents.as_deref().unwrap_or_default();
+        let ops = self.ops;
         start
             .zip(usize::try_from(size).ok())
-            .and_then(|(start, size)| contents.get(start..start.checked_add(size)?))
+            .and_then(|(start, size)| ops.contents.get(start..start.checked_add(size)?))
             .ok_or_else(|| {
                 self.map
                     .fail(format!("its member `{name}` is outside of it"))
@@ -249,10 +246,15 @@ impl<'a> Binder<'a> {
             if !is_function_pointer(&pair.found.btf, pair.theirs.ty) {
                 return Err(fail("is no function in the kernel"));
             }
-            let program = self.spec.programs.get_index_of(program);
-            layout
-                .programs
-                .extend(program.map(|program| (start, program)));
+            let found = self.spec.programs.get_full(program);
+            let (program, ..) = found
+                .filter(|(_, _, spec)| spec.program_type == ProgramType::STRUCT_OPS)
+                .ok_or_else(|| {
+                    fail(&format!(
+                        "is `{program}`, which is no struct_ops program of the object"
+                    ))
+                })?;
+            layout.programs.push((start, program));
             return Ok(());
         }
         if pair.is_pointer() {

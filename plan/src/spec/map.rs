@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use purebpf_btf::{Btf, Composite, TypeId, TypeKind};
 use purebpf_insn::{MapFlags, MapType};
 
-use super::struct_ops::StructOps;
+use super::struct_ops::StructOpsSpec;
 use crate::Error;
 
 /// Where a map comes from.
@@ -111,7 +111,7 @@ pub struct MapSpec {
     /// Of an internal map: its section, by which BTF and users know it.
     pub(crate) section: Option<String>,
     /// Of a struct_ops map: its struct and programs.
-    pub(crate) struct_ops: Option<StructOps>,
+    pub(crate) struct_ops: Option<StructOpsSpec>,
 }
 
 /// Types that may carry a `values` member.

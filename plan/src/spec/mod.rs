@@ -29,3 +29,4 @@ pub use map::{MapOrigin, MapSpec, PinPolicy, Slot};
 pub use object::{ObjectSpec, OpenOptions};
 pub use program::ProgramSpec;
 pub use section::{SectionDefinition, SectionFlags, program_type_of, section_definition};
+pub use struct_ops::StructOpsSpec;

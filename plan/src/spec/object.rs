@@ -11,6 +11,7 @@ use purebpf_elf::Bytes;
 use super::code::Code;
 use super::map::{MapOrigin, MapSpec, Slot};
 use super::program::ProgramSpec;
+use super::struct_ops::StructOpsSpec;
 use super::{global, open};
 use crate::plan::Plan;
 use crate::{Error, TargetKernel, resolve};
@@ -103,7 +104,7 @@ pub struct ObjectSpec {
     pub(crate) code: Arc<Code>,
 }
 
-fn names(known: impl Iterator<Item = impl std::fmt::Display>) -> String {
+pub(super) fn names(known: impl Iterator<Item = impl std::fmt::Display>) -> String {
     let names: Vec<_> = known.map(|name| format!("`{name}`")).collect();
     match names.is_empty() {
         true => "none".to_owned(),
@@ -177,6 +178,34 @@ impl ObjectSpec {
             .get_index_of(name)
             .or_else(|| self.maps.values().position(|map| map.is_called(name)))
             .ok_or_else(|| self.no_map(name))
+    }
+
+    /// The struct of a struct_ops map, by the name of its variable.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub fn struct_ops(&self, name: &str) -> Result<&StructOpsSpec, Error> {
+        let ops = self.maps.get(name).and_then(|map| map.struct_ops.as_ref());
+        ops.ok_or_else(|| self.no_struct_ops(name))
+    }
+
+    /// The struct of a struct_ops map, to be edited.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub fn struct_ops_mut(&mut self, name: &str) -> Result<&mut StructOpsSpec, Error> {
+        let missing = self.no_struct_ops(name);
+        let map = self.maps.get_mut(name);
+        map.and_then(|map| map.struct_ops.as_mut()).ok_or(missing)
+    }
+
+    fn no_struct_ops(&self, name: &str) -> Error {
+        let all = self.maps.values().filter(|map| map.struct_ops.is_some());
+        Error::NotFound {
+            kind: "struct_ops map",
+            name: name.to_owned(),
+            known: names(all.map(|map| &map.name)),
+        }
     }
 
     /// Every program, in the order of the file.

@@ -75,7 +75,7 @@ pub(crate) fn read(file: Bytes, name: &str, relaxed: bool) -> Result<ObjectSpec,
             ))?;
         }
     }
-    for map in struct_ops::maps(&object, btf.as_deref())? {
+    for map in struct_ops::maps(&object, btf.as_ref())? {
         add(map)?;
     }
 
