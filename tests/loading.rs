@@ -18,8 +18,8 @@ use std::sync::Arc;
 use purebpf::btf::Btf;
 use purebpf::handles::{TestRun, UpdateFlags};
 use purebpf::insn::{Insn, build};
-use purebpf::plan::PinPolicy;
-use purebpf::{Loader, Map, Object, ObjectSpec, Program, attach};
+use purebpf::plan::{OpenOptions, PinPolicy, SectionDefinition};
+use purebpf::{Loader, Map, Object, ObjectSpec, Program, ProgramType, attach};
 use support::{older_than, open};
 
 fn run(program: &Program) -> u32 {
@@ -287,4 +287,122 @@ fn a_function_of_another_program_is_traced() {
     let error = Loader::new().target("traced", &target).load(&unknown);
     let error = error.unwrap_err().to_string();
     assert!(error.contains("`no_such`"), "{error}");
+}
+
+#[test]
+fn sections_of_a_users_own_are_known_once_defined() {
+    let unknown = open("custom.bpf.o");
+    assert_eq!(
+        unknown.program("counts").unwrap().program_type,
+        ProgramType::UNSPEC
+    );
+    let spec = OpenOptions::new()
+        .section(SectionDefinition::prefixed(
+            "probes",
+            ProgramType::RAW_TRACEPOINT,
+        ))
+        .section(SectionDefinition::fallback(ProgramType::SOCKET_FILTER))
+        .open(support::fixture("custom.bpf.o"))
+        .unwrap();
+    let type_of = |name| spec.program(name).unwrap().program_type;
+    assert_eq!(type_of("counts"), ProgramType::RAW_TRACEPOINT);
+    assert_eq!(type_of("fills"), ProgramType::SOCKET_FILTER);
+    if !common::root() {
+        return;
+    }
+    let object = purebpf::load(&spec).unwrap();
+    assert_eq!(run(&object.program("counts").unwrap()), 1);
+    // The user knows how, and the rest is attached as ever: here nothing.
+    let links = object
+        .attach_all_with(|section, program| match section.strip_prefix("probes/") {
+            Some("enter") => program
+                .attach(attach::RawTracepoint::new("sys_enter"))
+                .map(Some),
+            _ => Ok(None),
+        })
+        .unwrap();
+    assert_eq!(links.len(), 1);
+}
+
+/// The fixture with only the program that fills its cells, as many as are said.
+fn cells(count: u32) -> ObjectSpec {
+    let mut spec = open("custom.bpf.o");
+    spec.load_only(["fills"]).unwrap();
+    spec.program_mut("fills").unwrap().program_type = ProgramType::RAW_TRACEPOINT;
+    spec.set_value_size(".data.cells", count * 8).unwrap();
+    spec.set_global("cell_count", count).unwrap();
+    spec
+}
+
+#[test]
+fn variables_grow_with_their_section() {
+    let mut spec = cells(100);
+    // The variable is as long as the section now.
+    spec.set_global("cells", [9u64; 100]).unwrap();
+    assert!(spec.set_global("cells", [9u64; 1]).is_err());
+    if !common::root() {
+        return;
+    }
+    let object = purebpf::load(&spec).unwrap();
+    assert_eq!(run(&object.program("fills").unwrap()), 100);
+    let mut last = [0; 8];
+    let memory = object.map(".data.cells").unwrap().memory().unwrap();
+    memory.read(99 * 8, &mut last).unwrap();
+    assert_eq!(u64::from_ne_bytes(last), 100);
+}
+
+#[test]
+fn a_size_that_no_array_fills_costs_the_types() {
+    let mut spec = cells(2);
+    spec.set_value_size(".data.cells", 13).unwrap();
+    let map = spec.map(".data.cells").unwrap();
+    assert_eq!((map.value_size, map.value_type.0), (13, 0));
+}
+
+#[test]
+fn an_exclusive_map_is_for_its_program_alone() {
+    if !common::root() || older_than(6, 18) {
+        return;
+    }
+    let mut spec = choices();
+    spec.load_only(["uses_first"]).unwrap();
+    spec.map_mut("first").unwrap().exclusive_program = Some("uses_first".to_owned());
+    let object = purebpf::load(&spec).unwrap();
+    let first = object.map("first").unwrap();
+    // Another program may not have it.
+    let mut other = choices();
+    other.load_only(["uses_second"]).unwrap();
+    let error = Loader::new()
+        .map("second", &first)
+        .load(&other)
+        .unwrap_err();
+    assert!(error.program() == Some("uses_second"), "{error}");
+    spec.map_mut("first").unwrap().exclusive_program = Some("no_such".to_owned());
+    let error = purebpf::load(&spec).unwrap_err().to_string();
+    assert!(error.contains("`no_such`"), "{error}");
+}
+
+#[test]
+fn maps_from_before_btf_are_read_if_allowed() {
+    let file = support::fixture("old_maps.bpf.o");
+    let error = ObjectSpec::open(&file).unwrap_err().to_string();
+    assert!(error.contains("legacy_maps"), "{error}");
+    let spec = OpenOptions::new().legacy_maps(true).open(&file).unwrap();
+    let counts = spec.map("counts").unwrap();
+    assert_eq!((counts.key_size, counts.value_size), (4, 8));
+    assert!(spec.map("shared").unwrap().pin_by_name);
+    if !common::root() {
+        return;
+    }
+    let bpffs = common::FileSystem::mount("bpf");
+    let root = bpffs.path("root");
+    let object = Loader::new().pin_root(&root).load(&spec).unwrap();
+    assert_eq!(run(&object.program("uses_both").unwrap()), 1);
+    let counts = object.map("counts").unwrap();
+    let value = counts
+        .lookup(&1u32.to_ne_bytes(), UpdateFlags::ANY)
+        .unwrap()
+        .unwrap();
+    assert_eq!(value, 7u64.to_ne_bytes());
+    assert!(root.join("shared").exists());
 }

@@ -33,14 +33,6 @@ pub enum Error {
     /// No symbol table: nothing tells where programs begin.
     #[error("no symbol table (is the object stripped?)")]
     NoSymbols,
-    /// Map definitions in the form that libbpf 1.0 gave up.
-    #[error(
-        "section `maps` at file offset {offset:#x}: legacy map definitions; define maps in `.maps`, with BTF"
-    )]
-    LegacyMaps {
-        /// Its offset in the file, bytes.
-        offset: u64,
-    },
     /// A function symbol that does not cover whole instructions of its section.
     #[error(
         "function `{function}` in section `{section}` at offset {offset:#x}, {size} bytes: {what}"

@@ -146,9 +146,6 @@ fn sections(file: &Bytes, table: &Table<'_>, endian: Endianness) -> Result<Vec<S
         if matches!(kind, SectionKind::Btf | SectionKind::BtfExt) && ty != SHT_PROGBITS {
             return Err(fail("it is not of type PROGBITS", Some(name)));
         }
-        if name == "maps" {
-            return Err(Error::LegacyMaps { offset });
-        }
         sections.push(Section {
             index,
             name: name.to_owned(),

@@ -14,6 +14,8 @@ pub enum SectionKind {
     Version,
     /// `.maps`: BTF-defined maps.
     Maps,
+    /// `maps` and `maps/*`: maps as they were defined before BTF.
+    LegacyMaps,
     /// `.BTF`.
     Btf,
     /// `.BTF.ext`.
@@ -104,6 +106,7 @@ impl SectionKind {
             "license" => return Self::License,
             "version" => return Self::Version,
             ".maps" => return Self::Maps,
+            name if name == "maps" || name.starts_with("maps/") => return Self::LegacyMaps,
             ".BTF" => return Self::Btf,
             ".BTF.ext" => return Self::BtfExt,
             _ => {}

@@ -158,6 +158,18 @@ impl Object {
     /// The first failure; what was attached until then is detached again.
     #[doc(alias = "bpf_object__attach_skeleton")]
     pub fn attach_all(&self) -> Result<Vec<Link>, Error> {
+        self.attach_all_with(|_, _| Ok(None))
+    }
+
+    /// As [`Self::attach_all`], but a program is first offered to `handler`, with its section. Only
+    /// what that returns `None` for is attached as usual.
+    ///
+    /// # Errors
+    /// As [`Self::attach_all`].
+    pub fn attach_all_with(
+        &self,
+        handler: impl Fn(&str, &Program) -> Result<Option<Link>, purebpf_handles::Error>,
+    ) -> Result<Vec<Link>, Error> {
         let mut links = Vec::new();
         for (name, ops) in &self.struct_ops {
             let link = ops.attach();
@@ -167,7 +179,15 @@ impl Object {
             })?);
         }
         for (name, loaded) in self.programs.iter().filter(|(_, loaded)| loaded.autoattach) {
-            links.extend(attach(name, loaded)?);
+            let own = handler(&loaded.section, &loaded.program);
+            let own = own.map_err(|source| Error::Attach {
+                program: name.clone(),
+                source,
+            })?;
+            links.extend(match own {
+                Some(link) => Some(link),
+                None => attach(name, loaded)?,
+            });
         }
         Ok(links)
     }

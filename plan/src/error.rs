@@ -34,6 +34,11 @@ pub enum Error {
         /// What needs it.
         what: String,
     },
+    /// The file defines maps as it was done before BTF.
+    #[error(
+        "a section `maps` defines maps as before BTF; `OpenOptions::legacy_maps` allows it, SEC(\".maps\") replaces it"
+    )]
+    LegacyMaps,
     /// No row of the section table matches.
     #[error("unknown program section `{section}`; the nearest known is `{nearest}`")]
     UnknownSection {

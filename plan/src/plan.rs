@@ -72,6 +72,8 @@ pub struct MapPlan {
     pub key_type: TypeId,
     /// Type of a value in the object's BTF, if the kernel takes one for this type of map.
     pub value_type: TypeId,
+    /// SHA-256 of the instructions of the only program that may use it.
+    pub exclusive_hash: Option<[u8; 32]>,
     /// For maps of maps: the pattern of an inner map, created and closed with the outer one.
     pub inner: Option<Box<Self>>,
     /// Whether it is created.

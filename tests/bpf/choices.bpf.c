@@ -57,7 +57,7 @@ int uses_first(void *ctx)
 SEC("raw_tp/sys_enter")
 int uses_second(void *ctx)
 {
-	return count(&second);
+	return count(&second) + 1000;
 }
 
 SEC("raw_tp/sys_enter")

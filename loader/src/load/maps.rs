@@ -181,6 +181,7 @@ fn attributes(session: &Session, plan: &MapPlan) -> MapAttributes {
         map_extra: plan.map_extra,
         numa_node: plan.numa_node,
         ifindex: plan.ifindex,
+        exclusive_program_hash: plan.exclusive_hash.map_or_else(Vec::new, Into::into),
         token: session.kernel.token().cloned(),
         btf: session.btf.clone().filter(|_| has_types),
         btf_key_type_id: plan.key_type.0,

@@ -1,10 +1,11 @@
 //! Attributes of maps as this kernel takes them.
 
 use purebpf_btf::TypeId;
-use purebpf_insn::{MapFlags, MapType};
+use purebpf_insn::{MapFlags, MapType, opcode};
+use sha2::{Digest as _, Sha256};
 
 use super::externs::Externs;
-use crate::plan::{MapPlan, PinPlan, SlotPlan};
+use crate::plan::{Code, MapPlan, PinPlan, ProgramPlan, SlotPlan};
 use crate::spec::map::ring_size;
 use crate::{Error, Feature, MapOrigin, MapSpec, ObjectSpec, Slot, TargetKernel};
 
@@ -76,6 +77,7 @@ fn attributes(map: &MapSpec, kernel: &dyn TargetKernel) -> Result<MapPlan, Error
         ifindex: map.ifindex,
         key_type: btf(map.key_type),
         value_type: btf(map.value_type),
+        exclusive_hash: None,
         inner: match &map.inner {
             Some(inner) => Some(Box::new(attributes(inner, kernel)?)),
             None => None,
@@ -93,6 +95,47 @@ fn attributes(map: &MapSpec, kernel: &dyn TargetKernel) -> Result<MapPlan, Error
         pin_policy: map.pin_policy,
         struct_ops: None,
     })
+}
+
+/// Tells every map that is for one program alone which program that is.
+///
+/// # Source
+/// libbpf `bpf_object__create_map`, `bpf_prog_compute_hash`.
+pub(super) fn exclude(
+    spec: &ObjectSpec,
+    plans: &mut [MapPlan],
+    programs: &[ProgramPlan],
+) -> Result<(), Error> {
+    for (map, plan) in spec.maps.values().zip(plans) {
+        let Some(name) = map.exclusive_program.as_deref().filter(|_| plan.autocreate) else {
+            continue;
+        };
+        let program = programs.iter().find(|program| program.name == name);
+        let program = program.ok_or_else(|| {
+            map.fail(format!(
+                "it is for program `{name}`, which the object has not"
+            ))
+        })?;
+        plan.exclusive_hash = Some(hash(program.code.as_ref().map_err(Clone::clone)?));
+    }
+    Ok(())
+}
+
+/// What the kernel knows a program by: SHA-256 of its instructions, without what names a map.
+fn hash(code: &Code) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    let mut is_second_half = false;
+    for insn in &code.insns {
+        let mut insn = *insn;
+        let is_map = insn.is_ld_imm64()
+            && matches!(insn.src(), opcode::PSEUDO_MAP_FD | opcode::PSEUDO_MAP_VALUE);
+        if is_map || is_second_half {
+            insn.imm = 0;
+        }
+        is_second_half = is_map;
+        hash.update(bytemuck::bytes_of(&insn));
+    }
+    hash.finalize().into()
 }
 
 /// Where the variables of an arena begin: at its end, so that address 0 stays invalid, on kernels

@@ -59,17 +59,19 @@ pub(crate) fn plan(spec: &ObjectSpec, kernel: &dyn TargetKernel) -> Result<Plan,
         roles,
         info: info::Index::new(&spec.code),
     };
-    let programs = spec
+    let programs: Vec<_> = spec
         .programs
         .values()
         .map(|program| context.program(program))
         .collect();
+    let mut maps = context.maps;
+    maps::exclude(spec, &mut maps, &programs)?;
     Ok(Plan {
         object: spec.name.clone(),
         license: spec.license.clone(),
         kernel_version: spec.kernel_version.unwrap_or_else(|| kernel.version()),
         btf: downgrade::btf(spec, kernel)?,
-        maps: context.maps,
+        maps,
         programs,
     })
 }

@@ -46,8 +46,8 @@ pub(crate) struct Routine {
     pub(crate) relocs: Vec<Reloc>,
 }
 
-/// Everything of the file that is not edited; shared by all clones of a spec.
-#[derive(Debug)]
+/// Everything of the file that is hardly ever edited; shared by all clones of a spec.
+#[derive(Clone, Debug)]
 pub(crate) struct Code {
     pub(crate) endian: Endian,
     /// Sorted by section and place.
@@ -293,7 +293,7 @@ impl<'a> Symbols<'a> {
         }
         let place = (section.index, symbol.value);
         match section.kind {
-            SectionKind::Maps => self
+            SectionKind::Maps | SectionKind::LegacyMaps => self
                 .by_place
                 .get(&place)
                 .copied()

@@ -95,6 +95,10 @@ pub struct MapSpec {
     pub pin_path: Option<PathBuf>,
     /// What happens if a map is pinned there already.
     pub pin_policy: PinPolicy,
+    /// The only program of the object that may use it, by name (6.18): the kernel refuses every
+    /// other, and user space may not change that program.
+    #[doc(alias = "bpf_map__set_exclusive_program")]
+    pub exclusive_program: Option<String>,
     /// For maps of maps: what an inner map is like.
     pub inner: Option<Box<Self>>,
     /// Whether the map is created. Programs that use one that is not are refused by the verifier.
@@ -139,6 +143,7 @@ impl MapSpec {
             pin_by_name: false,
             pin_path: None,
             pin_policy: PinPolicy::default(),
+            exclusive_program: None,
             inner: None,
             autocreate: true,
             origin,

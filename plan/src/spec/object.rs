@@ -11,6 +11,7 @@ use purebpf_elf::Bytes;
 use super::code::Code;
 use super::map::{MapOrigin, MapSpec, Slot};
 use super::program::ProgramSpec;
+use super::section::SectionDefinition;
 use super::struct_ops::StructOpsSpec;
 use super::{global, open};
 use crate::plan::Plan;
@@ -21,7 +22,9 @@ use crate::{Error, TargetKernel, resolve};
 #[non_exhaustive]
 pub struct OpenOptions {
     name: Option<String>,
-    relaxed_maps: bool,
+    pub(super) relaxed_maps: bool,
+    pub(super) legacy_maps: bool,
+    pub(super) sections: Vec<SectionDefinition>,
 }
 
 impl OpenOptions {
@@ -45,6 +48,23 @@ impl OpenOptions {
         self
     }
 
+    /// Whether sections `maps` and `maps/NAME` define maps, as they did before BTF: each a struct
+    /// of 32-bit words for type, key size, value size, most elements and flags, and maybe two more
+    /// for an id, which is passed over, and pinning. libbpf refuses them since 1.0.
+    #[must_use]
+    pub const fn legacy_maps(mut self, legacy: bool) -> Self {
+        self.legacy_maps = legacy;
+        self
+    }
+
+    /// Adds what the name of a section says of its programs; it wins over what is known of it.
+    #[doc(alias = "libbpf_register_prog_handler")]
+    #[must_use]
+    pub fn section(mut self, definition: SectionDefinition) -> Self {
+        self.sections.push(definition);
+        self
+    }
+
     /// Reads an object file.
     ///
     /// # Errors
@@ -60,11 +80,7 @@ impl OpenOptions {
         // As libbpf: 15 bytes of the file's name, then up to the first dot.
         let name = open::cut(&file, open::NAME_MAX);
         let name = name.split('.').next().unwrap_or_default();
-        open::read(
-            bytes.into(),
-            self.name.as_deref().unwrap_or(name),
-            self.relaxed_maps,
-        )
+        open::read(bytes.into(), self.name.as_deref().unwrap_or(name), self)
     }
 
     /// Reads an object from memory.
@@ -73,11 +89,7 @@ impl OpenOptions {
     /// As [`ObjectSpec::parse`].
     #[doc(alias = "bpf_object__open_mem")]
     pub fn parse(&self, bytes: impl Into<Bytes>) -> Result<ObjectSpec, Error> {
-        open::read(
-            bytes.into(),
-            self.name.as_deref().unwrap_or("object"),
-            self.relaxed_maps,
-        )
+        open::read(bytes.into(), self.name.as_deref().unwrap_or("object"), self)
     }
 }
 

@@ -12,9 +12,9 @@ use purebpf_insn::MapType;
 use super::code::{self, Code};
 use super::extern_::{self, Datasec, Extern};
 use super::map::{MapOrigin, MapSpec};
-use super::object::ObjectSpec;
+use super::object::{ObjectSpec, OpenOptions};
 use super::program::ProgramSpec;
-use super::{calls, global, slots, struct_ops};
+use super::{calls, global, legacy_maps, slots, struct_ops};
 use crate::Error;
 
 /// Bytes of a name in the kernel, without its end.
@@ -32,7 +32,7 @@ pub(crate) fn cut(text: &str, len: usize) -> &str {
 ///
 /// # Source
 /// libbpf `bpf_object_open`.
-pub(crate) fn read(file: Bytes, name: &str, relaxed: bool) -> Result<ObjectSpec, Error> {
+pub(crate) fn read(file: Bytes, name: &str, options: &OpenOptions) -> Result<ObjectSpec, Error> {
     let name = cut(name, NAME_MAX);
     let mut object = Object::parse(file)?;
     let (btf, ext) = read_btf(&object)?;
@@ -47,7 +47,7 @@ pub(crate) fn read(file: Bytes, name: &str, relaxed: bool) -> Result<ObjectSpec,
             Some(_) => Err(twice),
         }
     };
-    for mut map in declared_maps(&object, btf.as_deref(), relaxed)? {
+    for mut map in declared_maps(&object, btf.as_deref(), options.relaxed_maps)? {
         if map.map_type == MapType::ARENA {
             map.contents = arena.take().map(|section| section.data.to_vec());
         }
@@ -58,6 +58,9 @@ pub(crate) fn read(file: Bytes, name: &str, relaxed: bool) -> Result<ObjectSpec,
             map: section.name.clone(),
             what: "the object has variables in an arena, but no arena".to_owned(),
         });
+    }
+    for map in legacy_maps::read(&object, options)? {
+        add(map)?;
     }
     for map in global::maps(&object, name, btf.as_deref())? {
         add(map)?;
@@ -86,7 +89,7 @@ pub(crate) fn read(file: Bytes, name: &str, relaxed: bool) -> Result<ObjectSpec,
         let function = &routine.function;
         if Some(function.section) != text {
             let section = object.section_name(function.section);
-            let program = ProgramSpec::new(&function.name, section, index);
+            let program = ProgramSpec::new(&function.name, section, index, &options.sections);
             if programs.insert(function.name.clone(), program).is_some() {
                 return Err(Error::Program {
                     program: function.name.clone(),

@@ -2,7 +2,7 @@
 
 use purebpf_insn::{AttachType, ProgramFlags, ProgramType};
 
-use super::section::{SectionDefinition, SectionFlags, section_definition};
+use super::section::{self, SectionDefinition, SectionFlags};
 
 /// One program of an object, editable until it is loaded.
 ///
@@ -41,16 +41,22 @@ pub struct ProgramSpec {
     /// Whether the object is loaded without this program, should it fail; the loaded object then
     /// says why it was left out.
     pub optional: bool,
-    definition: Option<&'static SectionDefinition>,
+    /// The type that its section gives it, and what else that says.
+    definition: Option<(ProgramType, SectionFlags)>,
     pub(crate) function: usize,
 }
 
 impl ProgramSpec {
-    pub(crate) fn new(name: &str, section: &str, function: usize) -> Self {
+    pub(crate) fn new(
+        name: &str,
+        section: &str,
+        function: usize,
+        sections: &[SectionDefinition],
+    ) -> Self {
         let (section, autoload) = section
             .strip_prefix('?')
             .map_or((section, true), |section| (section, false));
-        let definition = section_definition(section);
+        let definition = section::find(sections, section);
         Self {
             name: name.to_owned(),
             section: section.to_owned(),
@@ -63,7 +69,7 @@ impl ProgramSpec {
             attach_target: None,
             targets_program: definition.is_some_and(|row| row.program_type == ProgramType::EXT),
             optional: false,
-            definition,
+            definition: definition.map(|row| (row.program_type, row.flags)),
             function,
         }
     }
@@ -72,7 +78,7 @@ impl ProgramSpec {
     /// `bpf_program__set_type` drops the definition).
     pub(crate) fn section_flags(&self) -> SectionFlags {
         match self.definition {
-            Some(row) if row.program_type == self.program_type => row.flags,
+            Some((program_type, flags)) if program_type == self.program_type => flags,
             _ => SectionFlags::empty(),
         }
     }

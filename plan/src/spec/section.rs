@@ -2,32 +2,31 @@
 //!
 //! In libbpf's order, since the first row that matches wins.
 
+use std::borrow::Cow;
+
 use purebpf_insn::{AttachType, ProgramType};
 
 use crate::Error;
 
-/// How the rest of a section name after the pattern is treated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Which sections a definition is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Pattern {
     /// The name is exactly this.
-    Exact(&'static str),
+    Exact(Cow<'static, str>),
     /// The name is this, or this, a slash, and anything.
-    Prefix(&'static str),
+    Prefix(Cow<'static, str>),
+    /// Any name that nothing else matches.
+    Any,
 }
 
 impl Pattern {
-    fn matches(self, section: &str) -> bool {
+    fn matches(&self, section: &str) -> bool {
         match self {
             Self::Exact(name) => section == name,
             Self::Prefix(name) => section
-                .strip_prefix(name)
+                .strip_prefix(&**name)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
-        }
-    }
-
-    const fn text(self) -> &'static str {
-        match self {
-            Self::Exact(name) | Self::Prefix(name) => name,
+            Self::Any => true,
         }
     }
 }
@@ -49,8 +48,10 @@ bitflags::bitflags! {
     }
 }
 
-/// One row of the table.
-#[derive(Debug)]
+/// What a section's name says of the programs in it: a row of the table, or one that a user adds
+/// with [`OpenOptions::section`](crate::OpenOptions::section).
+#[doc(alias = "libbpf_register_prog_handler")]
+#[derive(Clone, Debug)]
 pub struct SectionDefinition {
     pattern: Pattern,
     /// Type of its programs.
@@ -62,17 +63,74 @@ pub struct SectionDefinition {
 }
 
 impl SectionDefinition {
-    /// The part of the section name that the row matches, without what follows.
+    const fn new(pattern: Pattern, program_type: ProgramType) -> Self {
+        Self {
+            pattern,
+            program_type,
+            attach_type: AttachType(0),
+            flags: SectionFlags::empty(),
+        }
+    }
+
+    /// A definition of the sections with this name, and no other.
     #[must_use]
-    pub const fn prefix(&self) -> &'static str {
-        self.pattern.text()
+    pub fn exact(name: impl Into<String>, program_type: ProgramType) -> Self {
+        Self::new(Pattern::Exact(Cow::Owned(name.into())), program_type)
+    }
+
+    /// A definition of the sections with this name, alone or with a slash and anything behind it.
+    #[must_use]
+    pub fn prefixed(name: impl Into<String>, program_type: ProgramType) -> Self {
+        Self::new(Pattern::Prefix(Cow::Owned(name.into())), program_type)
+    }
+
+    /// A definition of the sections that no other definition is of.
+    #[must_use]
+    pub const fn fallback(program_type: ProgramType) -> Self {
+        Self::new(Pattern::Any, program_type)
+    }
+
+    /// Sets the expected attach type.
+    #[must_use]
+    pub fn attach_type(mut self, attach_type: AttachType) -> Self {
+        self.attach_type = attach_type;
+        self
+    }
+
+    /// Sets what else it says.
+    #[must_use]
+    pub fn flags(mut self, flags: SectionFlags) -> Self {
+        self.flags = flags;
+        self
+    }
+
+    /// The part of the section name that it matches, without what follows; empty for any name.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        match &self.pattern {
+            Pattern::Exact(name) | Pattern::Prefix(name) => name,
+            Pattern::Any => "",
+        }
     }
 }
 
-/// The definition of a section, without its leading `?`.
+/// The definition of a section among those of the user, those of the table and those of the user
+/// for any other section, in this order.
 ///
 /// # Source
 /// libbpf `find_sec_def`.
+pub(crate) fn find<'a>(
+    own: &'a [SectionDefinition],
+    section: &str,
+) -> Option<&'a SectionDefinition> {
+    let mut named = own.iter().filter(|row| row.pattern != Pattern::Any);
+    named
+        .find(|row| row.pattern.matches(section))
+        .or_else(|| section_definition(section))
+        .or_else(|| own.iter().find(|row| row.pattern == Pattern::Any))
+}
+
+/// The definition of a section in the table, without its leading `?`.
 #[must_use]
 pub fn section_definition(section: &str) -> Option<&'static SectionDefinition> {
     TABLE.iter().find(|row| row.pattern.matches(section))
@@ -128,7 +186,7 @@ fn distance(a: &str, b: &str) -> usize {
 macro_rules! table {
     ($($pattern:ident $name:literal $ty:ident $attach:tt $($flag:ident)*;)*) => {
         &[$(SectionDefinition {
-            pattern: Pattern::$pattern($name),
+            pattern: Pattern::$pattern(Cow::Borrowed($name)),
             program_type: ProgramType::$ty,
             attach_type: table!(@attach $attach),
             flags: SectionFlags::empty()$(.union(SectionFlags::$flag))*,
