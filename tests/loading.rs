@@ -18,7 +18,7 @@ use std::sync::Arc;
 use purebpf::btf::Btf;
 use purebpf::handles::{TestRun, UpdateFlags};
 use purebpf::insn::{Insn, build};
-use purebpf::plan::{OpenOptions, PinPolicy, SectionDefinition};
+use purebpf::plan::{DescribedKernel, OpenOptions, PinPolicy, Reference, SectionDefinition};
 use purebpf::{Loader, Map, Object, ObjectSpec, Program, ProgramType, attach};
 use support::{older_than, open};
 
@@ -405,4 +405,38 @@ fn maps_from_before_btf_are_read_if_allowed() {
         .unwrap();
     assert_eq!(value, 7u64.to_ne_bytes());
     assert!(root.join("shared").exists());
+}
+
+#[test]
+fn a_switch_jumps_by_its_table() {
+    let mut spec = open("jumps.bpf.o");
+    let plan = spec.plan(&DescribedKernel::new(0x07_00_00)).unwrap();
+    let code = plan.programs[0].code.as_ref().unwrap();
+    let tables = code.references.iter().filter_map(|reference| {
+        let Reference::JumpTable(table) = reference.to else {
+            return None;
+        };
+        Some(&code.jump_tables[table])
+    });
+    // Each leads to the function that jumps by it: the subprogram is behind the program.
+    let inner = 1 + *code.jump_tables[0].iter().max().unwrap();
+    let [outer, inner_table] = tables.collect::<Vec<_>>()[..] else {
+        panic!("{code:?}");
+    };
+    assert_eq!((outer.len(), inner_table.len()), (8, 7));
+    assert!(inner_table.iter().all(|insn| *insn >= inner));
+
+    if !common::root() || older_than(6, 19) {
+        return;
+    }
+    let mut result = |choice: u32, before: u64| {
+        spec.set_global("choice", choice).unwrap();
+        spec.set_global("result", before).unwrap();
+        let object = purebpf::load(&spec).unwrap();
+        run(&object.program("jumps").unwrap())
+    };
+    assert_eq!(result(2, 40), 43);
+    // From here on by the table of the subprogram.
+    assert_eq!(result(4, 0), 48);
+    assert_eq!(result(5, 1), 11);
 }

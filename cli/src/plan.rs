@@ -114,6 +114,10 @@ fn to_json(plan: &Plan) -> Value {
                 Reference::Map(map) => {
                     Some(json!({"insn": reference.insn, "map": plan.maps.get(map)?.name}))
                 }
+                Reference::JumpTable(table) => {
+                    let targets = code.jump_tables.get(table)?;
+                    Some(json!({"insn": reference.insn, "jump_table": targets}))
+                }
                 Reference::ModuleBtf(_) => None,
             });
         json!({
@@ -215,6 +219,11 @@ fn disassembly(plan: &Plan, program: &ProgramPlan) -> anyhow::Result<()> {
             .find(|reference| reference.insn == index);
         let map = map.and_then(|reference| match &reference.to {
             Reference::Map(map) => plan.maps.get(*map).map(|map| map.name.clone()),
+            Reference::JumpTable(table) => {
+                let targets = code.jump_tables.get(*table)?.iter();
+                let targets = targets.map(u32::to_string).collect::<Vec<_>>();
+                Some(format!("jump table {}", targets.join(" ")))
+            }
             Reference::ModuleBtf(module) => Some(format!("btf of {module}")),
         });
         let is_value = code.insns.get(index).map(|i| i.src()) == Some(opcode::PSEUDO_MAP_VALUE);

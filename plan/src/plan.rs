@@ -134,6 +134,9 @@ pub enum Reference {
     Map(usize),
     /// That of a module's BTF; in `imm` of the next instruction.
     ModuleBtf(Arc<str>),
+    /// That of a map of instructions (6.19) with a jump table of the program, by its position; in
+    /// `imm` of this instruction.
+    JumpTable(usize),
 }
 
 /// An instruction that needs a file descriptor.
@@ -196,6 +199,8 @@ pub struct Code {
     pub references: Vec<InsnReference>,
     /// Modules whose kernel functions are called, in the order of the fd array, which begins at 1.
     pub modules: Vec<Arc<str>>,
+    /// Tables of instructions that it jumps to, by index.
+    pub jump_tables: Vec<Vec<u32>>,
     /// Function information, if the object has it.
     pub func_info: Option<Info>,
     /// Line information, if the object has it.

@@ -13,6 +13,12 @@ use crate::run;
 const FOLDERS: [&str; 2] = ["tests/bpf", "cli/bpf"];
 const MANIFEST: &str = "tests/bpf/MANIFEST";
 
+/// Sources that only a newer compiler understands, and what it is told.
+const NEWER: [(&str, &[&str]); 1] = [(
+    "jumps.bpf.c",
+    &["-mcpu=v4", "-mllvm", "--bpf-min-jump-table-entries=3"],
+)];
+
 fn files(endings: &[&str]) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for folder in FOLDERS {
@@ -41,15 +47,22 @@ fn manifest() -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// Compiles every fixture with clang 19 and writes the manifest.
+/// Compiles every fixture, with clang 19 where that will do, and writes the manifest.
 pub(crate) fn build() -> anyhow::Result<()> {
     run::need(
         &[
             "clang-19",
+            "clang-22",
             "llvm-strip-19",
             "/usr/include/bpf/bpf_helpers.h",
         ],
-        &["clang-19", "llvm-19", "libbpf-dev", "linux-libc-dev"],
+        &[
+            "clang-19",
+            "clang-22",
+            "llvm-19",
+            "libbpf-dev",
+            "linux-libc-dev",
+        ],
     )?;
     for source in files(&[".bpf.c"])? {
         let folder = run::root().join(source.parent().unwrap_or(Path::new("")));
@@ -59,10 +72,16 @@ pub(crate) fn build() -> anyhow::Result<()> {
             .to_string_lossy()
             .into_owned();
         let object = name.replace(".bpf.c", ".bpf.o");
+        let newer = NEWER.iter().find(|(newer, _)| *newer == name);
+        let (compiler, target) = match newer {
+            Some((_, arguments)) => ("clang-22", *arguments),
+            None => ("clang-19", &["-mcpu=v3"][..]),
+        };
         run::check(
-            run::command("clang-19")
+            run::command(compiler)
                 .current_dir(&folder)
-                .args(["-g", "-O2", "--target=bpf", "-mcpu=v3", "-mlittle-endian"])
+                .args(["-g", "-O2", "--target=bpf", "-mlittle-endian"])
+                .args(target)
                 .args(["-Wall", "-Werror", "-I/usr/include/x86_64-linux-gnu"])
                 // Nothing of this machine may be in the object.
                 .args(["-fdebug-compilation-dir=.", "-c", &name, "-o", &object]),

@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use purebpf_btf::{Btf, Kind};
 use purebpf_handles::program::{AttachTo, ExtensionInfo, Reference as FdReference};
-use purebpf_handles::{BtfId, BtfObject, Map, Program, ProgramAttributes};
-use purebpf_insn::Insn;
+use purebpf_handles::{
+    BtfId, BtfObject, Map, MapAttributes, Program, ProgramAttributes, UpdateFlags,
+};
+use purebpf_insn::{Insn, MapType};
 use purebpf_plan::{
     AttachPlan, Code, Feature, Info, KernelType, MapOrigin, Plan, ProgramPlan, Reference,
     TargetKernel as _,
 };
 use purebpf_syscall::prog_bind_map;
 
-use super::{Session, verifier};
+use super::{Session, maps, verifier};
 use crate::object::Loaded;
 use crate::{Error, Rejection};
 
@@ -83,6 +85,12 @@ pub(crate) fn attributes(
     for name in &code.modules {
         references.push(Some(FdReference::Module(module(name)?)));
     }
+    let tables = code.jump_tables.iter();
+    let tables = tables.map(|targets| jump_table(session, targets));
+    let tables = tables.collect::<Result<Vec<Map>, Error>>()?;
+    let instructions = instructions(session, code, maps, &tables)?;
+    // Nothing refers to the tables by slot; they are there to be open until the program is loaded.
+    references.extend(tables.into_iter().map(|map| Some(FdReference::Map(map))));
     let (attach_btf_id, attach_to) = target(session, program)?;
     let has_info = session.btf.is_some();
     Ok(ProgramAttributes {
@@ -90,7 +98,7 @@ pub(crate) fn attributes(
         program_type: program.program_type,
         expected_attach_type: program.expected_attach_type,
         license: plan.license.clone(),
-        instructions: instructions(session, code, maps)?,
+        instructions,
         flags: program.flags,
         kernel_version: plan.kernel_version,
         btf: session.btf.clone(),
@@ -98,14 +106,33 @@ pub(crate) fn attributes(
         line_info: records(code.line_info.as_ref().filter(|_| has_info)),
         attach_btf_id,
         attach_to,
-        references: if code.modules.is_empty() {
-            Vec::new()
-        } else {
-            references
+        references: match references.len() {
+            1 => Vec::new(),
+            _ => references,
         },
         token: session.kernel.token().cloned(),
         ..ProgramAttributes::default()
     })
+}
+
+/// A frozen map of the instructions of a jump table (6.19).
+fn jump_table(session: &Session, targets: &[u32]) -> Result<Map, Error> {
+    const NAME: &str = ".jumptables";
+    // Where the instruction is in the program, then three words for the kernel to fill.
+    const VALUE_SIZE: u32 = 16;
+    let entries = u32::try_from(targets.len()).unwrap_or(u32::MAX);
+    let attributes = MapAttributes {
+        token: session.kernel.token().cloned(),
+        ..MapAttributes::new(MapType::INSN_ARRAY, 4, VALUE_SIZE, entries).name(NAME)
+    };
+    let map = Map::create(&attributes).map_err(maps::failed(NAME, "creating it"))?;
+    for (index, target) in (0u32..).zip(targets) {
+        let value = [*target, 0, 0, 0].map(u32::to_ne_bytes);
+        map.update(&index.to_ne_bytes(), value.as_flattened(), UpdateFlags::ANY)
+            .map_err(maps::failed(NAME, "filling it"))?;
+    }
+    map.freeze().map_err(maps::failed(NAME, "freezing it"))?;
+    Ok(map)
 }
 
 /// The id of what a program is attached to, and whose it is if not the kernel's.
@@ -159,7 +186,12 @@ fn records(info: Option<&Info>) -> ExtensionInfo {
 }
 
 /// The instructions with fds in place of names.
-fn instructions(session: &Session, code: &Code, maps: &[Option<Map>]) -> Result<Vec<Insn>, Error> {
+fn instructions(
+    session: &Session,
+    code: &Code,
+    maps: &[Option<Map>],
+    tables: &[Map],
+) -> Result<Vec<Insn>, Error> {
     let mut insns = code.insns.clone();
     for reference in &code.references {
         let (at, fd) = match &reference.to {
@@ -169,6 +201,12 @@ fn instructions(session: &Session, code: &Code, maps: &[Option<Map>]) -> Result<
                     continue;
                 };
                 (reference.insn, map.as_fd().as_raw_fd())
+            }
+            Reference::JumpTable(table) => {
+                let Some(table) = tables.get(*table) else {
+                    continue;
+                };
+                (reference.insn, table.as_fd().as_raw_fd())
             }
             Reference::ModuleBtf(name) => {
                 let fd = session.kernel.module(name)?.as_fd().as_raw_fd();

@@ -5,6 +5,7 @@
 //! core.rs         CO-RE relocations, patched into instructions
 //! subprograms.rs  a program and the subprograms it calls, in one piece
 //! relocations.rs  maps, variables, externs, patched into that piece; poison.rs: what is missing
+//! jump_tables.rs  tables of places to jump to
 //! info.rs         function and line information of that piece
 //! target.rs       the kernel function or type that a program is attached to
 //! maps.rs         attributes of maps; struct_ops.rs: structs in the kernel's own layout
@@ -16,6 +17,7 @@ mod core;
 mod downgrade;
 mod externs;
 mod info;
+mod jump_tables;
 mod maps;
 mod poison;
 mod relocations;

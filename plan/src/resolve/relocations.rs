@@ -6,6 +6,7 @@ use purebpf_insn::{Insn, opcode};
 
 use super::Context;
 use super::externs::Resolved;
+use super::jump_tables::JumpTables;
 use super::poison::{self, poison};
 use super::subprograms::Linked;
 use crate::Error;
@@ -24,6 +25,7 @@ pub(super) fn apply(context: &Context<'_>, linked: &Linked) -> Result<Code, Erro
         btf: spec.btf.clone(),
         ..Code::default()
     };
+    let mut tables = JumpTables::default();
     for part in &linked.parts {
         let Some(routine) = spec.routines.get(part.routine) else {
             continue;
@@ -36,6 +38,22 @@ pub(super) fn apply(context: &Context<'_>, linked: &Linked) -> Result<Code, Erro
             });
         }
         for reloc in &routine.relocs {
+            if let Target::JumpTable { offset, size } = reloc.target {
+                let table = tables.find(spec, &mut code, routine, part.start, (offset, size));
+                let at = part.start.saturating_add(reloc.insn);
+                let fail = |what: &str| spec.fail(routine, reloc.insn, what);
+                let index = table.map_err(fail)?;
+                let mut slots = Slots {
+                    code: &mut code,
+                    at,
+                };
+                // The second half keeps what the compiler wrote: an offset in the table.
+                let insn = slots.first().ok_or_else(|| fail(CUT))?;
+                insn.set_src(opcode::PSEUDO_MAP_VALUE);
+                insn.imm = 0;
+                slots.refer(Reference::JumpTable(index));
+                continue;
+            }
             patch(context, &mut code, routine, reloc, part.start)?;
         }
     }
@@ -53,7 +71,7 @@ fn patch(
     let fail = |what: &str| context.spec.code.fail(routine, reloc.insn, what);
     let mut slots = Slots { code, at };
     match reloc.target {
-        Target::Call { .. } | Target::Subprogram { .. } => {}
+        Target::Call { .. } | Target::Subprogram { .. } | Target::JumpTable { .. } => {}
         Target::Map(map) => context.map(&mut slots, map, opcode::PSEUDO_MAP_FD, None, &fail)?,
         Target::Data { map, offset } => {
             let addend = slots.first().map_or(0, |insn| insn.imm.cast_unsigned());

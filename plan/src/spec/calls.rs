@@ -81,7 +81,10 @@ impl Code {
                         let kind = self.externs.get(ext).map(|ext| &ext.kind);
                         needs.config |= matches!(kind, Some(ExternKind::Config(_)));
                     }
-                    Target::ExternCall(_) | Target::Call { .. } | Target::Subprogram { .. } => {}
+                    Target::ExternCall(_)
+                    | Target::Call { .. }
+                    | Target::Subprogram { .. }
+                    | Target::JumpTable { .. } => {}
                 }
             }
             let insns = routine.function.insns.iter().enumerate();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use purebpf_btf::Btf;
 use purebpf_btf::ext::BtfExt;
-use purebpf_elf::{Binding, Function, Object, Section, SectionKind, Symbol, SymbolKind};
+use purebpf_elf::{Binding, Bytes, Function, Object, Section, SectionKind, Symbol, SymbolKind};
 use purebpf_insn::{Endian, Insn, MapType, opcode};
 
 use super::calls::ExceptionCallback;
@@ -29,6 +29,8 @@ pub(crate) enum Target {
     Call { offset: u64 },
     /// The address of a subprogram; the offset in `.text` of its symbol, bytes.
     Subprogram { offset: u64 },
+    /// A table of places to jump to; where it is in `.jumptables`, bytes.
+    JumpTable { offset: u64, size: u64 },
 }
 
 /// One relocation of a function.
@@ -57,6 +59,8 @@ pub(crate) struct Code {
     pub(crate) externs: Vec<Extern>,
     pub(crate) btf: Option<Arc<Btf>>,
     pub(crate) ext: Option<BtfExt>,
+    /// The data of `.jumptables`: offsets in sections of code, 8 bytes each.
+    pub(crate) jump_tables: Bytes,
     /// Programs with a function of their own for exceptions.
     pub(crate) exceptions: HashMap<String, ExceptionCallback>,
 }
@@ -315,7 +319,10 @@ impl<'a> Symbols<'a> {
                     offset: symbol.value,
                 })
             }
-            SectionKind::JumpTables => Err("jump tables are not supported yet"),
+            SectionKind::JumpTables => Ok(Target::JumpTable {
+                offset: symbol.value,
+                size: symbol.size,
+            }),
             _ => Err("its section is none that a program can refer to"),
         }
     }

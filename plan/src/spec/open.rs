@@ -84,6 +84,8 @@ pub(crate) fn read(file: Bytes, name: &str, options: &OpenOptions) -> Result<Obj
 
     let routines = code::routines(&mut object, &maps.values().collect::<Vec<_>>(), &externs)?;
     let text = object.text().map(|section| section.index);
+    let jump_tables = object.section_of(SectionKind::JumpTables);
+    let jump_tables = jump_tables.map_or_else(Bytes::default, |section| section.data.clone());
     let mut programs = IndexMap::new();
     for (index, routine) in routines.iter().enumerate() {
         let function = &routine.function;
@@ -118,6 +120,7 @@ pub(crate) fn read(file: Bytes, name: &str, options: &OpenOptions) -> Result<Obj
                 .map(|section| section.name)
                 .collect(),
             text,
+            jump_tables,
             externs,
             exceptions: btf.as_deref().map(calls::exceptions).unwrap_or_default(),
             btf,
