@@ -221,10 +221,17 @@ fn relocations_are_resolved_against_btf_that_is_given() {
     assert_ne!(insns(&unaided), insns(&aided));
 }
 
-/// `subprograms.bpf.o` loaded, and its program that calls `thrice`.
-fn thrice() -> Program {
-    let object = purebpf::load(&open("subprograms.bpf.o")).unwrap();
-    object.program("direct").unwrap()
+/// The program that calls `judge`.
+fn judged() -> Program {
+    let mut spec = open("replace.bpf.o");
+    spec.load_only(["classifies"]).unwrap();
+    purebpf::load(&spec).unwrap().program("classifies").unwrap()
+}
+
+/// What a packet is classified as.
+fn class(program: &Program) -> u32 {
+    let run = TestRun::new().data(&[0; 64]);
+    program.test_run(&run).unwrap().return_value
 }
 
 /// Kernels that are built for more safety refuse such programs altogether.
@@ -244,21 +251,32 @@ fn a_function_of_another_program_is_replaced() {
     if !common::root() || older_than(5, 10) {
         return;
     }
-    let target = thrice();
-    assert_eq!(run(&target), 29);
+    let target = judged();
+    assert_eq!(class(&target), 25);
     let mut spec = open("replace.bpf.o");
     spec.load_only(["replacement"]).unwrap();
     let error = purebpf::load(&spec).unwrap_err();
-    assert!(error.to_string().contains("`thrice`"), "{error}");
+    assert!(error.to_string().contains("`judge`"), "{error}");
     if refuses("replacement", &target) {
         return;
     }
     let loader = Loader::new().target("replacement", &target);
     let object = loader.load(&spec).unwrap();
     let link = object.attach("replacement").unwrap();
-    assert_eq!(run(&target), 119);
+    assert_eq!(class(&target), 124);
     drop(link);
-    assert_eq!(run(&target), 29);
+    assert_eq!(class(&target), 25);
+
+    // The same on another program than it was loaded for.
+    let other = judged();
+    let program = object.program("replacement").unwrap();
+    let link = program
+        .attach(attach::Freplace::new(&other, "judge"))
+        .unwrap();
+    assert_eq!((class(&target), class(&other)), (25, 124));
+    drop(link);
+    let unknown = program.attach(attach::Freplace::new(&other, "no_such"));
+    assert!(unknown.unwrap_err().to_string().contains("`no_such`"));
 }
 
 #[test]
@@ -266,7 +284,7 @@ fn a_function_of_another_program_is_traced() {
     if !common::root() || older_than(5, 10) {
         return;
     }
-    let target = thrice();
+    let target = judged();
     if refuses("traced", &target) {
         return;
     }
@@ -275,12 +293,12 @@ fn a_function_of_another_program_is_traced() {
     let object = Loader::new().target("traced", &target).load(&spec).unwrap();
     let program = object.program("traced").unwrap();
     let link = program.attach(attach::Trace::new()).unwrap();
-    assert_eq!(run(&target), 29);
+    assert_eq!(class(&target), 25);
     drop(link);
     let mut returned = [0; 8];
     let memory = object.map(".bss").unwrap().memory().unwrap();
     memory.read(0, &mut returned).unwrap();
-    assert_eq!(u64::from_ne_bytes(returned), 15);
+    assert_eq!(u64::from_ne_bytes(returned), 5);
     let mut unknown = open("replace.bpf.o");
     unknown.load_only(["traced"]).unwrap();
     unknown.program_mut("traced").unwrap().attach_target = Some("no_such".to_owned());

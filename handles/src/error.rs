@@ -54,6 +54,14 @@ pub enum Error {
         /// What it has to be.
         expected: Box<str>,
     },
+    /// BTF of the kernel's that is malformed.
+    #[error("{object}: its BTF is malformed")]
+    Btf {
+        /// Whose.
+        object: Box<str>,
+        /// The rule that it breaks.
+        source: purebpf_btf::Error,
+    },
     /// Options that make no sense together, or are not enough.
     #[error("{object}: {what}")]
     Invalid {
@@ -153,6 +161,14 @@ impl Error {
         move |source| Self::File {
             operation,
             path: path.to_owned(),
+            source,
+        }
+    }
+
+    /// For the result of reading BTF.
+    pub(crate) fn btf(object: impl Display) -> impl FnOnce(purebpf_btf::Error) -> Self {
+        move |source| Self::Btf {
+            object: boxed(object),
             source,
         }
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Programs on a function of another program: `thrice` of subprograms.bpf.c.
+// A program with a function of its own, and programs on that function.
 #include "types.h"
 #include <bpf/bpf_helpers.h>
 
@@ -7,13 +7,24 @@ char LICENSE[] SEC("license") = "GPL";
 
 __u64 returned;
 
-SEC("freplace/thrice")
+__attribute__((noinline)) int judge(int value)
+{
+	return value + 1;
+}
+
+SEC("tc")
+int classifies(void *ctx)
+{
+	return judge(4) + 20;
+}
+
+SEC("freplace/judge")
 int replacement(int value)
 {
 	return value + 100;
 }
 
-SEC("fexit/thrice")
+SEC("fexit/judge")
 int traced(__u64 *ctx)
 {
 	returned = ctx[1];

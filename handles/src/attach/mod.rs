@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! tracepoint.rs  raw_tracepoint.rs  trace.rs          tracing by a name known to the kernel
+//! freplace.rs                                         functions of other programs
 //! kprobe.rs      uprobe.rs          perf_event.rs     tracing through a perf event (perf.rs)
 //! kprobe_multi.rs  uprobe_multi.rs                    many places at once
 //! xdp.rs  tcx.rs  cgroup.rs  netfilter.rs  netns.rs  sockmap.rs    the network
@@ -14,6 +15,7 @@ mod archive;
 mod binary;
 mod cgroup;
 mod create;
+mod freplace;
 mod glob;
 mod iter;
 mod kprobe;
@@ -37,6 +39,7 @@ use crate::{Error, Link, Program};
 
 pub use binary::resolve_binary;
 pub use cgroup::Cgroup;
+pub use freplace::Freplace;
 pub use iter::Iter;
 pub use kprobe::Kprobe;
 pub use kprobe_multi::KprobeMulti;

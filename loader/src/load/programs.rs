@@ -1,13 +1,9 @@
 //! Programs: fds put into instructions, loaded.
 
 use std::os::fd::{AsFd as _, AsRawFd as _};
-use std::sync::Arc;
 
-use purebpf_btf::{Btf, Kind};
 use purebpf_handles::program::{AttachTo, ExtensionInfo, Reference as FdReference};
-use purebpf_handles::{
-    BtfId, BtfObject, Map, MapAttributes, Program, ProgramAttributes, UpdateFlags,
-};
+use purebpf_handles::{Map, MapAttributes, Program, ProgramAttributes, UpdateFlags};
 use purebpf_insn::{Insn, MapType};
 use purebpf_plan::{
     AttachPlan, Code, Feature, Info, KernelType, MapOrigin, Plan, ProgramPlan, Reference,
@@ -157,25 +153,12 @@ fn target(session: &Session, program: &ProgramPlan) -> Result<(u32, Option<Attac
                     "the program whose function `{function}` it is attached to was not given to the loader"
                 ))
             })?;
-            let id = function_of(target, function)?
+            let id = target
+                .function_id(function)?
                 .ok_or_else(|| fail(format!("{target} has no function `{function}` in its BTF")))?;
             Ok((id, Some(AttachTo::Program(target.clone()))))
         }
     }
-}
-
-/// The id of a function in the BTF of a loaded program.
-fn function_of(program: &Program, function: &str) -> Result<Option<u32>, Error> {
-    let id = program.info()?.btf_id;
-    if id == 0 {
-        return Ok(None);
-    }
-    let bytes = BtfObject::from_id(BtfId(id))?.data()?;
-    let btf = Btf::parse(bytes).map_err(|source| purebpf_plan::Error::Btf {
-        what: format!("the BTF of {program}"),
-        source: Arc::new(source),
-    })?;
-    Ok(btf.find(function, Kind::Func).map(|id| id.0))
 }
 
 fn records(info: Option<&Info>) -> ExtensionInfo {
