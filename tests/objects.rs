@@ -488,3 +488,14 @@ fn arenas_at_the_same_address_are_loaded_side_by_side() {
     assert_eq!(run(&objects[0]), 43);
     assert_eq!(run(&objects[1]), 42);
 }
+
+#[test]
+fn functions_take_the_context_on_kernels_that_know_no_tag_for_it() {
+    // Before 5.15, no verifier takes a context by these types, nor is there a cookie.
+    if !common::root() || older_than(5, 15) {
+        return;
+    }
+    let object = purebpf::load(&open("arg_ctx.bpf.o")).unwrap();
+    assert_eq!(object.programs().count(), 3);
+    assert_eq!(run(&object, "traced"), 2);
+}

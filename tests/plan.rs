@@ -14,7 +14,7 @@ mod support;
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use purebpf::btf::{Btf, Kind};
+use purebpf::btf::{Btf, Kind, TypeId, TypeKind};
 use purebpf::insn::opcode;
 use purebpf::plan::{
     AttachPlan, DescribedKernel, Error, Feature, KernelType, ModuleBtf, Reference, TargetKernel,
@@ -256,4 +256,53 @@ fn plans_of_the_same_spec_are_the_same() {
     let kernel = kernel_like("core57.bpf.o", LINUX_6_12);
     let text = || format!("{:?}", open("core57.bpf.o").plan(&kernel).unwrap());
     assert_eq!(text(), text());
+}
+
+#[test]
+fn contexts_are_told_to_kernels_that_do_not_know_the_tag() {
+    let spec = open("arg_ctx.bpf.o");
+    let functions = |plan: &purebpf::plan::Plan, program: usize| -> Vec<u32> {
+        let code = plan.programs[program].code.as_ref().unwrap();
+        let info = code.func_info.as_ref().unwrap();
+        let records = info.records.chunks(info.record_size as usize);
+        let ids = records.map(|record| u32::from_ne_bytes(record[4..8].try_into().unwrap()));
+        ids.collect()
+    };
+    let new = spec.plan(&DescribedKernel::new(LINUX_6_12)).unwrap();
+    let old = spec.plan(&DescribedKernel::new(0x06_01_00)).unwrap();
+    let own = Btf::parse(new.btf.clone().unwrap()).unwrap();
+    let btf = Btf::parse(old.btf.clone().unwrap()).unwrap();
+    assert!(btf.len() > own.len());
+    assert_eq!(functions(&new, 2), functions(&old, 2));
+    for (program, context, parameters) in [
+        (0, "bpf_user_pt_regs_t", &[0][..]),
+        (1, "bpf_raw_tracepoint_args", &[0, 1][..]),
+    ] {
+        let [main, copy] = functions(&old, program)[..] else {
+            panic!();
+        };
+        let [same, original] = functions(&new, program)[..] else {
+            panic!();
+        };
+        assert_eq!(main, same);
+        let (copy, original) = (TypeId(copy), TypeId(original));
+        assert_ne!(copy, original);
+        assert_eq!(btf.name(copy).unwrap(), own.name(original).unwrap());
+        let TypeKind::Func { proto, .. } = btf.ty(copy).unwrap().kind else {
+            panic!();
+        };
+        let TypeKind::FuncProto { params, .. } = btf.ty(proto).unwrap().kind else {
+            panic!();
+        };
+        for parameter in parameters {
+            let TypeKind::Ptr(to) = btf.ty(params.get(*parameter).unwrap().ty).unwrap().kind else {
+                panic!();
+            };
+            assert_eq!(btf.name(to).unwrap(), context);
+        }
+        // The parameter that is no context stays what it is.
+        if let Some(value) = params.get(1).filter(|_| parameters.len() == 1) {
+            assert_eq!(btf.name(value.ty).unwrap(), "int");
+        }
+    }
 }

@@ -34,8 +34,12 @@ pub(super) fn helpers(kernel: &dyn TargetKernel, insns: &mut [Insn]) {
 ///
 /// # Source
 /// libbpf `bpf_object__sanitize_and_load_btf`, `bpf_object__sanitize_btf`.
-pub(super) fn btf(spec: &ObjectSpec, kernel: &dyn TargetKernel) -> Result<Option<Vec<u8>>, Error> {
-    let Some(btf) = spec.btf() else {
+pub(super) fn btf(
+    spec: &ObjectSpec,
+    btf: Option<&Btf>,
+    kernel: &dyn TargetKernel,
+) -> Result<Option<Vec<u8>>, Error> {
+    let Some(btf) = btf else {
         return Ok(None);
     };
     if !kernel.has(Feature::Btf) {

@@ -9,9 +9,10 @@
 //! info.rs         function and line information of that piece
 //! target.rs       the kernel function or type that a program is attached to
 //! maps.rs         attributes of maps; struct_ops.rs: structs in the kernel's own layout
-//! downgrade.rs    what older kernels need otherwise: BTF kinds, helpers
+//! downgrade.rs    what older kernels need otherwise: BTF kinds, helpers; arg_ctx.rs: a tag
 //! ```
 
+mod arg_ctx;
 mod config;
 mod core;
 mod downgrade;
@@ -24,6 +25,8 @@ mod relocations;
 mod struct_ops;
 mod subprograms;
 mod target;
+
+use std::sync::Arc;
 
 use purebpf_insn::{AttachType, ProgramFlags, ProgramType};
 
@@ -61,18 +64,20 @@ pub(crate) fn plan(spec: &ObjectSpec, kernel: &dyn TargetKernel) -> Result<Plan,
         roles,
         info: info::Index::new(&spec.code),
     };
-    let programs: Vec<_> = spec
+    let mut programs: Vec<_> = spec
         .programs
         .values()
         .map(|program| context.program(program))
         .collect();
     let mut maps = context.maps;
     maps::exclude(spec, &mut maps, &programs)?;
+    let emulated = arg_ctx::emulate(spec, kernel, &mut programs)?;
+    let btf = emulated.as_ref().or(spec.btf().map(Arc::as_ref));
     Ok(Plan {
         object: spec.name.clone(),
         license: spec.license.clone(),
         kernel_version: spec.kernel_version.unwrap_or_else(|| kernel.version()),
-        btf: downgrade::btf(spec, kernel)?,
+        btf: downgrade::btf(spec, btf, kernel)?,
         maps,
         programs,
     })
