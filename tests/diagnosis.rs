@@ -100,3 +100,20 @@ fn an_unknown_section_names_the_nearest() {
         "{error}"
     );
 }
+
+#[test]
+fn a_map_that_is_refused_says_why_where_the_kernel_does() {
+    use purebpf::plan::{Feature, TargetKernel as _};
+    if !common::root() {
+        return;
+    }
+    let mut spec = open("choices.bpf.o");
+    spec.load_only(["uses_first"]).unwrap();
+    spec.map_mut("first").unwrap().map_extra = 7;
+    let error = purebpf::load(&spec).unwrap_err();
+    assert_eq!(error.phase(), purebpf::loader::Phase::Map);
+    assert!(error.to_string().contains("`first`"), "{error}");
+    // Not of everything, but of this.
+    let says_why = purebpf::RunningKernel::get().has(Feature::CommonAttributes);
+    assert_eq!(error.verifier_log().is_some(), says_why, "{error:?}");
+}

@@ -27,6 +27,7 @@ const LOG_SIZES: [usize; 3] = [64 << 10, 1 << 20, 16 << 20];
 /// and above, the log is asked for at once, and comes with the result.
 pub(crate) fn with_log<T>(
     object: &dyn fmt::Display,
+    operation: &'static str,
     level: u32,
     call: impl Fn(Option<&mut Log<'_>>) -> Result<T, purebpf_syscall::CallError>,
 ) -> Result<(T, String), Error> {
@@ -58,7 +59,7 @@ pub(crate) fn with_log<T>(
         return Err(Error::invalid(object, "there is no room for a log"));
     };
     if text.is_empty() {
-        return Err(Error::call(object, "load it")(source));
+        return Err(Error::call(object, operation)(source));
     }
     Err(Error::Rejected {
         object: boxed(object),
@@ -74,7 +75,7 @@ impl BtfObject {
     /// [`Error::Rejected`] with the kernel's log, or what else it says.
     pub fn load(data: &[u8], token: Option<&Token>) -> Result<Self, Error> {
         let token = token.map(AsFd::as_fd);
-        let (fd, _) = with_log(&"BTF", 0, |log| btf_load(data, log, token))?;
+        let (fd, _) = with_log(&"BTF", "load it", 0, |log| btf_load(data, log, token))?;
         Ok(Self { fd: Arc::new(fd) })
     }
 

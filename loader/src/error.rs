@@ -218,9 +218,13 @@ impl Error {
     /// The kernel's log, if it wrote one.
     #[must_use]
     pub fn verifier_log(&self) -> Option<&str> {
-        let log = match self {
+        let log: &str = match self {
             Self::Program { rejection, .. } => &rejection.log,
             Self::Btf { log, .. } => log,
+            Self::Map {
+                source: purebpf_handles::Error::Rejected { log, .. },
+                ..
+            } => log,
             _ => return None,
         };
         (!log.is_empty()).then_some(log)

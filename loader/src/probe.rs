@@ -63,6 +63,9 @@ const PROBES: &[(Feature, Probe)] = &[
     (Feature::LdImm64FullRangeOffset, full_range_offset),
     (Feature::UprobeSyscall, |_| probe::has_uprobe_syscall()),
     (Feature::BtfLayout, btf_layout),
+    (Feature::CommonAttributes, |_| {
+        probe::has_common_attributes()
+    }),
 ];
 
 /// Whether the running kernel has a feature. Each call asks anew.
@@ -192,7 +195,7 @@ fn array(token: Token<'_>, value_size: u32, flags: MapFlags) -> Option<MapFd> {
         token,
         ..MapCreate::default()
     };
-    MapFd::create(&params).ok()
+    MapFd::create(&params, None).ok()
 }
 
 fn map_value(map: &MapFd, dst: u8, offset: u32) -> [Insn; 2] {

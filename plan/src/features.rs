@@ -82,6 +82,8 @@ features! {
     UprobeSyscall "uprobe_syscall" (6, 18);
     /// BTF that describes its own layout.
     BtfLayout "btf_layout" (7, 1);
+    /// Every command of `bpf(2)` takes a log.
+    CommonAttributes "bpf_syscall_common_attrs" (7, 1);
 }
 
 impl Feature {
@@ -102,6 +104,6 @@ mod tests {
         assert!(!Feature::BtfEnum64.is_in(0x05_13_ff));
         assert!(Feature::BtfEnum64.is_in(0x06_00_00));
         assert!(Feature::BtfFloat.is_in(0x05_0f_00));
-        assert_eq!(Feature::ALL.len(), 25);
+        assert_eq!(Feature::ALL.len(), 26);
     }
 }

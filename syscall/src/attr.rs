@@ -47,6 +47,15 @@ attrs! {
         92 pad: u32,
     }
 
+    /// What every command takes beside its own block.
+    Common, 24 {
+        0 log_buf: u64,
+        8 log_size: u32,
+        12 log_level: u32,
+        16 log_true_size: u32,
+        20 pad: u32,
+    }
+
     /// `BPF_MAP_*_ELEM`, `BPF_MAP_GET_NEXT_KEY`.
     MapElement, 32 {
         0 map_fd: i32,

@@ -12,7 +12,8 @@ use libc::c_long;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 
-use crate::CallError;
+use crate::log::Log;
+use crate::{CallError, attr};
 
 /// A command of `bpf(2)`.
 #[derive(Clone, Copy, Debug)]
@@ -79,17 +80,42 @@ const ATTEMPTS: u32 = 5;
 /// # Safety
 /// Every address in `attr` is zero, or valid for what `command` reads and writes there.
 pub(crate) unsafe fn bpf<A: Pod>(command: Command, attr: &mut A) -> Result<c_long, CallError> {
+    // SAFETY: passed on to the caller.
+    unsafe { issue(command, attr, None) }
+}
+
+/// As [`bpf`], with the block that goes with every command.
+///
+/// # Safety
+/// As [`bpf`], also for the addresses in `common`.
+unsafe fn issue<A: Pod>(
+    command: Command,
+    attr: &mut A,
+    mut common: Option<&mut attr::Common>,
+) -> Result<c_long, CallError> {
+    /// Says that there is such a block.
+    const COMMON: c_long = 1 << 16;
     let mut attempt = 1;
     loop {
         let attr: *mut A = attr;
-        // SAFETY: `attr` is valid for `size_of::<A>()` bytes, which is the length passed; the
-        // addresses inside are good by this function's own contract.
+        let (flag, common, common_size) = match common.as_deref_mut() {
+            Some(common) => (
+                COMMON,
+                std::ptr::from_mut(common),
+                size_of::<attr::Common>(),
+            ),
+            None => (0, std::ptr::null_mut(), 0),
+        };
+        // SAFETY: `attr` is valid for `size_of::<A>()` bytes, which is the length passed, and so is
+        // `common`; the addresses inside are good by this function's own contract.
         let result = unsafe {
             libc::syscall(
                 libc::SYS_bpf,
-                c_long::from(command.number),
+                c_long::from(command.number) | flag,
                 attr,
                 size_of::<A>(),
+                common,
+                common_size,
             )
         };
         if result >= 0 {
@@ -113,6 +139,30 @@ pub(crate) unsafe fn bpf_fd<A: Pod>(command: Command, attr: &mut A) -> Result<Ow
     let fd = unsafe { bpf(command, attr) }?;
     // SAFETY: passed on to the caller; the kernel made this fd during the call.
     unsafe { own(command.name, fd) }
+}
+
+/// As [`bpf_fd`], with a log for a command that has none of its own; see
+/// [`has_common_attributes`](crate::probe::has_common_attributes).
+///
+/// # Safety
+/// As [`bpf_fd`].
+pub(crate) unsafe fn bpf_fd_with_log<A: Pod>(
+    command: Command,
+    attr: &mut A,
+    log: &mut Log<'_>,
+) -> Result<OwnedFd, CallError> {
+    let mut common = attr::Common {
+        log_buf: address_mut(log.buffer),
+        log_size: length(command, log.buffer)?,
+        log_level: log.level,
+        log_true_size: 0,
+        pad: 0,
+    };
+    // SAFETY: passed on to the caller; the log comes with its length.
+    let fd = unsafe { issue(command, attr, Some(&mut common)) };
+    log.true_size = common.log_true_size;
+    // SAFETY: passed on to the caller; the kernel made this fd during the call.
+    unsafe { own(command.name, fd?) }
 }
 
 /// Takes over an fd from the kernel.

@@ -6,6 +6,7 @@
 //! object.rs      pins, ids, BTF, tokens       info.rs, link_info.rs   what the kernel tells
 //! perf.rs        perf events                  epoll.rs  waiting       fs.rs  file systems
 //! mapping.rs     shared memory                kernel_file.rs  files of /sys
+//! log.rs         what the kernel disliked
 //! host.rs        CPUs, version, rights        probe.rs  odd questions
 //! error.rs       what the kernel answered
 //! ```
@@ -30,6 +31,7 @@ pub mod host;
 mod info;
 mod kernel_file;
 mod link_info;
+mod log;
 mod map;
 mod mapping;
 mod object;
@@ -51,6 +53,7 @@ pub use info::{
 };
 pub use kernel_file::{KernelFile, map_kernel_file};
 pub use link_info::{LinkDetails, LinkInfo, link_info};
+pub use log::Log;
 pub use map::{
     BatchCursor, BatchOutcome, ELEMENT_ALL_CPUS, ELEMENT_CPU, MapCreate, MapFd, MapShape,
     is_per_cpu,
@@ -61,6 +64,6 @@ pub use object::{
     ObjectKind, btf_load, enable_stats, fd_by_id, next_id, obj_get, obj_pin, token_create,
 };
 pub use prog::{
-    Log, ProgLoad, Records, TestRun, TestRunOutcome, prog_assoc_struct_ops, prog_bind_map,
-    prog_load, prog_stream_read, prog_test_run,
+    ProgLoad, Records, TestRun, TestRunOutcome, prog_assoc_struct_ops, prog_bind_map, prog_load,
+    prog_stream_read, prog_test_run,
 };

@@ -10,7 +10,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 use purebpf_insn::{MapFlags, MapType};
 
-use crate::call::{Command, address, address_mut, bpf, bpf_fd, length, object_name, raise, raw};
+use crate::call::{
+    Command, address, address_mut, bpf, bpf_fd, bpf_fd_with_log, length, object_name, raise, raw,
+};
+use crate::log::Log;
 use crate::{CallError, attr, host, info};
 
 /// What a map is created with (`BPF_MAP_CREATE`); zero or `None` is the kernel's default.
@@ -137,11 +140,12 @@ pub struct BatchOutcome {
 }
 
 impl MapFd {
-    /// Creates a map (`BPF_MAP_CREATE`).
+    /// Creates a map (`BPF_MAP_CREATE`), with a log where the kernel
+    /// [has one for it](crate::probe::has_common_attributes).
     ///
     /// # Errors
-    /// What the kernel says; the error does not tell which field it disliked.
-    pub fn create(params: &MapCreate<'_>) -> Result<Self, CallError> {
+    /// What the kernel says; the log alone tells which field it disliked.
+    pub fn create(params: &MapCreate<'_>, log: Option<&mut Log<'_>>) -> Result<Self, CallError> {
         let command = Command::MAP_CREATE;
         let mut flags = params.flags;
         flags.set(MapFlags::TOKEN_FD, params.token.is_some());
@@ -168,7 +172,12 @@ impl MapFd {
             pad: 0,
         };
         // SAFETY: the only address is of the hash, with its length; the command returns an fd.
-        let fd = unsafe { bpf_fd(command, &mut attr) }?;
+        let fd = match log {
+            // SAFETY: as above.
+            Some(log) => unsafe { bpf_fd_with_log(command, &mut attr, log) },
+            // SAFETY: as above.
+            None => unsafe { bpf_fd(command, &mut attr) },
+        }?;
         let shape = MapShape::new(params.map_type, params.key_size, params.value_size)?;
         Ok(Self { fd, shape })
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 use nix::errno::Errno;
 
 use crate::call::{Command, address, address_mut, bpf, bpf_fd, c_string, length, raw};
-use crate::prog::{Log, logged};
+use crate::log::{Log, logged};
 use crate::{CallError, attr};
 
 fn path_string(command: Command, path: &Path) -> Result<CString, CallError> {

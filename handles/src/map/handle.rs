@@ -6,9 +6,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use purebpf_insn::{MapFlags, MapType};
+use purebpf_syscall::probe::has_common_attributes;
 use purebpf_syscall::{MapFd, MapInfo, MapShape, Mapping, ObjectKind, map_info};
 
 use super::MapAttributes;
+use crate::btf::with_log;
 use crate::id::expect_kind;
 use crate::object::object;
 use crate::pin::Pin;
@@ -36,12 +38,17 @@ impl Map {
     /// Creates a map (`BPF_MAP_CREATE`).
     ///
     /// # Errors
-    /// What the kernel says, which is mostly `EINVAL`, without a word about which attribute it is.
+    /// [`Error::Rejected`] with the kernel's log, where it writes one (7.1); before, mostly `EINVAL`,
+    /// without a word about which attribute it is.
     #[doc(alias = "bpf_map_create")]
     pub fn create(attributes: &MapAttributes) -> Result<Self, Error> {
         let name = &*attributes.name;
-        let fd = MapFd::create(&attributes.params())
-            .map_err(Error::call(format_args!("map `{name}`"), "create it"))?;
+        let params = attributes.params();
+        // Only of late does the kernel say what it dislikes.
+        let object = format_args!("map `{name}`");
+        let (fd, _) = with_log(&object, "create it", 0, |log| {
+            MapFd::create(&params, log.filter(|_| has_common_attributes()))
+        })?;
         // Before 4.13 the kernel does not tell, and has no ids either.
         let facts = map_info(fd.as_fd()).unwrap_or_else(|_| {
             let mut facts = MapInfo::default();

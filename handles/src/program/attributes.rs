@@ -146,7 +146,7 @@ impl Program {
             fd_array_bound: false,
             token: attributes.token.as_ref().map(AsFd::as_fd),
         };
-        let (fd, log) = with_log(&object, level, |log| prog_load(&params, log))?;
+        let (fd, log) = with_log(&object, "load it", level, |log| prog_load(&params, log))?;
         let program = Self::from_loaded(
             fd,
             name,
