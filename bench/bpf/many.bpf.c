@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// 50 programs with 100 CO-RE relocations each.
+// 50 programs, or as many as a header says, with 100 CO-RE relocations each.
 #include "types.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
@@ -32,8 +32,12 @@ struct task_struct___many {
 		return 0; \
 	}
 
+#ifdef PROGRAMS
+#include PROGRAMS
+#else
 #define TEN(ten) \
 	PROGRAM(p##ten##0) PROGRAM(p##ten##1) PROGRAM(p##ten##2) PROGRAM(p##ten##3) PROGRAM(p##ten##4) \
 	PROGRAM(p##ten##5) PROGRAM(p##ten##6) PROGRAM(p##ten##7) PROGRAM(p##ten##8) PROGRAM(p##ten##9)
 
 TEN(0) TEN(1) TEN(2) TEN(3) TEN(4)
+#endif

@@ -130,7 +130,7 @@ fn tag(program: *mut sys::bpf_program) -> Option<[u8; 8]> {
 
 /// Everything about one object.
 pub fn results(path: &Path) -> Side {
-    unsafe { sys::libbpf_set_print(None) };
+    be_quiet();
     let object = match Object::open(path) {
         Ok(object) => object,
         Err(errno) => {
@@ -193,6 +193,16 @@ fn alone(path: &Path, name: String, section: String) -> ProgramRow {
         false => row.error = Some(format!("load: errno {}", row.errno)),
     }
     row
+}
+
+/// Lets libbpf print nothing.
+pub fn be_quiet() {
+    unsafe { sys::libbpf_set_print(None) };
+}
+
+/// Opens and prepares; whether it can.
+pub fn prepares(path: &Path) -> bool {
+    Object::open(path).is_ok_and(|object| object.prepare() == 0)
 }
 
 /// Opens and loads, and nothing else.

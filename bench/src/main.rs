@@ -5,6 +5,8 @@
 //! speed.rs    cargo run --release -- speed: instructions and time to load an object
 //! btf.rs      cargo run --release -- btf: instructions and time to read, search and merge BTF
 //! read.rs     cargo run --release -- read FILES...: what both read of the same BTF
+//! corpus.rs   cargo run --release -- corpus DIR: time to work out what to load of many objects
+//! scale.rs    cargo run --release -- scale: instructions to plan 100 to 100,000 relocations
 //! size.rs     cargo run --release -- size: bytes of a minimal program
 //! dump.rs     cargo run --release -- dump [FILES...]: types as C and values as text against libbpf
 //! libbpf.rs   what libbpf makes of an object; libbpf_dump.rs what it prints of types and values
@@ -15,6 +17,7 @@
 
 mod btf;
 mod compare;
+mod corpus;
 mod dump;
 mod libbpf;
 mod libbpf_dump;
@@ -22,6 +25,7 @@ mod ours;
 mod peers;
 mod read;
 mod report;
+mod scale;
 mod size;
 mod speed;
 
@@ -55,6 +59,14 @@ enum Command {
         /// How many times each loads for the time, of which the median counts
         #[arg(long, default_value_t = 20)]
         runs: usize,
+    },
+    /// User time to work out what to load of every object of a folder
+    Corpus {
+        /// The folder
+        folder: PathBuf,
+        /// Only this one, in this process
+        #[arg(long, value_enum)]
+        by: Option<Who>,
     },
     /// Bytes of a minimal program with every loader, dynamic and static
     Size,
@@ -99,7 +111,12 @@ enum Command {
         who: Who,
         /// The object
         file: PathBuf,
+        /// Only find out what to load: libbpf creates the maps for it
+        #[arg(long)]
+        plan: bool,
     },
+    /// How the work to plan an object grows with its relocations (needs valgrind and clang-19)
+    Scale,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -131,11 +148,31 @@ fn main() -> anyhow::Result<()> {
         Command::Speed { runs } => speed::run(runs),
         Command::Btf { folder, runs } => btf::run(folder.as_deref(), runs),
         Command::BtfJob { by, job, folder } => btf::one(by, job, folder.as_deref()),
+        Command::Corpus { folder, by: None } => corpus::run(&folder),
+        Command::Corpus {
+            folder,
+            by: Some(who),
+        } => corpus::one(who, &folder),
         Command::Size => size::run(),
         Command::Read(arguments) => read::run(&arguments),
         Command::Dump(arguments) => dump::run(&arguments),
         Command::Print { who, file, base } => dump::print_all(who, &file, base.as_deref()),
-        Command::Load { who, file } => match who {
+        Command::Scale => scale::run(),
+        Command::Load {
+            who,
+            file,
+            plan: true,
+        } => {
+            let done = match who {
+                Who::Nobody => true,
+                Who::Libbpf | Who::LibbpfRs => libbpf::prepares(&file),
+                Who::Aya => anyhow::bail!("Aya has no such stage"),
+                Who::Purebpf => ours::plans(&file),
+            };
+            anyhow::ensure!(done, "{} cannot be planned", file.display());
+            Ok(())
+        }
+        Command::Load { who, file, .. } => match who {
             Who::Nobody => Ok(()),
             Who::Libbpf => libbpf::load_whole(&file),
             Who::LibbpfRs => peers::libbpf_rs(&file),

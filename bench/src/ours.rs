@@ -4,7 +4,7 @@ use std::path::Path;
 
 use purebpf::insn::{Endian, opcode};
 use purebpf::plan::{Plan, ProgramPlan, Reference};
-use purebpf::{Loader, ObjectSpec};
+use purebpf::{Loader, ObjectSpec, RunningKernel};
 
 use crate::report::{MapRow, ProgramRow, Side};
 
@@ -113,9 +113,15 @@ fn instructions(plan: &Plan, program: &ProgramPlan, row: &mut ProgramRow) {
         .iter()
         .filter_map(|reference| match reference.to {
             Reference::Map(map) => Some((reference.insn, plan.maps.get(map)?.name.clone())),
-            Reference::ModuleBtf(_) => None,
+            Reference::ModuleBtf(_) | Reference::JumpTable(_) => None,
         })
         .collect();
+}
+
+/// Opens and plans; whether it can.
+pub fn plans(path: &Path) -> bool {
+    let plan = ObjectSpec::open(path).map(|spec| spec.plan(&RunningKernel::get()));
+    plan.is_ok_and(|plan| plan.is_ok())
 }
 
 /// Opens and loads, and nothing else.

@@ -27,7 +27,7 @@ pub fn run(runs: usize) -> anyhow::Result<()> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let fixtures = here.join("../tests/bpf");
     let mut objects = OBJECTS.map(|name| fixtures.join(name)).to_vec();
-    objects.extend(compile(&here.join("bpf").join(COMPILED), &fixtures)?);
+    objects.extend(compile(&[])?);
     println!("object          loader      instructions  without process  of libbpf's    time, ms");
     for path in objects {
         let object = path.file_name().unwrap_or_default().to_string_lossy();
@@ -52,14 +52,17 @@ pub fn run(runs: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The object of a source, unless there is no compiler.
-fn compile(source: &Path, headers: &Path) -> anyhow::Result<Option<PathBuf>> {
+/// The object of the large source, unless there is no compiler.
+pub fn compile(arguments: &[String]) -> anyhow::Result<Option<PathBuf>> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let source = here.join("bpf").join(COMPILED);
     let object = std::env::temp_dir().join(Path::new(COMPILED).with_extension("o"));
     let status = Command::new("clang-19")
         .args(["-g", "-O2", "--target=bpf", "-mcpu=v3", "-I"])
-        .arg(headers)
+        .arg(here.join("../tests/bpf"))
+        .args(arguments)
         .args(["-I/usr/include/x86_64-linux-gnu", "-c"])
-        .arg(source)
+        .arg(&source)
         .arg("-o")
         .arg(&object)
         .status();
@@ -74,7 +77,7 @@ fn compile(source: &Path, headers: &Path) -> anyhow::Result<Option<PathBuf>> {
 fn measure(object: &Path, runs: usize) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
     for who in Who::value_variants() {
-        let instructions = instructions(&load(*who, object))?;
+        let instructions = instructions(&load(*who, object, false))?;
         rows.push(Row {
             who: *who,
             instructions,
@@ -84,8 +87,9 @@ fn measure(object: &Path, runs: usize) -> anyhow::Result<Vec<Row>> {
     // In turns, so that whatever else the machine does hits all of them.
     for _ in 0..runs {
         for row in &mut rows {
-            row.times
-                .push(time(Command::new(itself()?).args(load(row.who, object)))?);
+            row.times.push(time(
+                Command::new(itself()?).args(load(row.who, object, false)),
+            )?);
         }
     }
     Ok(rows)
@@ -95,14 +99,15 @@ fn itself() -> anyhow::Result<PathBuf> {
     std::env::current_exe().context("the path of this program")
 }
 
-/// The arguments of this program that load an object.
-fn load(who: Who, object: &Path) -> Vec<OsString> {
+/// The arguments of this program that load an object, or only find out what to load of it.
+pub fn load(who: Who, object: &Path, plan: bool) -> Vec<OsString> {
     let name = who.to_possible_value();
     let name = name.map(|value| value.get_name().into());
     ["load".into()]
         .into_iter()
         .chain(name)
         .chain([object.into()])
+        .chain(plan.then(|| "--plan".into()))
         .collect()
 }
 
