@@ -7,14 +7,17 @@ use purebpf_insn::{AttachType, Insn, MapFlags, MapType, ProgramType, build, opco
 use purebpf_plan::Feature;
 use purebpf_syscall::perf::{PerfEventOpen, PerfKind, Sampling, perf_event_open};
 use purebpf_syscall::{
-    AttachPoint, Errno, LinkCreate, LinkOptions, Log, MapCreate, MapFd, ProgLoad, btf_info,
-    btf_load, link_create, probe, prog_bind_map, prog_load,
+    AttachPoint, CallError, Errno, LinkCreate, LinkOptions, Log, MapCreate, MapFd, ProgLoad,
+    btf_info, btf_load, link_create, probe, prog_bind_map, prog_load,
 };
 
 /// What the calls of a probe are allowed by, if not by this process's own rights.
 type Token<'a> = Option<BorrowedFd<'a>>;
 
-type Probe = fn(Token<'_>) -> bool;
+/// Whether the kernel has it, or the error that it answered with.
+type Answer = Result<bool, Errno>;
+
+type Probe = fn(Token<'_>) -> Answer;
 
 /// How each feature is found out. Those that are missing here are not probed but follow from others.
 const PROBES: &[(Feature, Probe)] = &[
@@ -54,26 +57,38 @@ const PROBES: &[(Feature, Probe)] = &[
     (Feature::BtfEnum64, |token| {
         loads_btf(token, &[&[1, kind(19, 0), 8]])
     }),
-    (Feature::SyscallWrapper, |_| syscall_wrapper()),
+    (Feature::SyscallWrapper, |_| Ok(syscall_wrapper())),
     (Feature::UprobeMultiLink, uprobe_multi_link),
     (Feature::ArgCtxTag, arg_ctx_tag),
     (Feature::BtfQmarkDatasec, |token| {
         loads_btf(token, &[INT, VAR, &datasec(QMARK_DATA)])
     }),
     (Feature::LdImm64FullRangeOffset, full_range_offset),
-    (Feature::UprobeSyscall, |_| probe::has_uprobe_syscall()),
+    (Feature::UprobeSyscall, |_| Ok(probe::has_uprobe_syscall())),
     (Feature::BtfLayout, btf_layout),
     (Feature::CommonAttributes, |_| {
-        probe::has_common_attributes()
+        Ok(probe::has_common_attributes())
     }),
 ];
 
-/// Whether the running kernel has a feature. Each call asks anew.
-pub(crate) fn has(feature: Feature, token: Token<'_>) -> bool {
-    PROBES
-        .iter()
-        .find(|(known, _)| *known == feature)
-        .is_some_and(|(_, probe)| probe(token))
+/// Errors that say nothing about the kernel, only about this process now.
+const UNTOLD: &[Errno] = &[
+    Errno::EAGAIN,
+    Errno::EINTR,
+    Errno::EMFILE,
+    Errno::ENFILE,
+    Errno::ENOMEM,
+    Errno::EPERM,
+];
+
+/// Whether the running kernel has a feature; nothing if it could not be asked. Each call asks anew.
+pub(crate) fn has(feature: Feature, token: Token<'_>) -> Option<bool> {
+    let (_, probe) = PROBES.iter().find(|(known, _)| *known == feature)?;
+    match probe(token) {
+        Ok(answer) => Some(answer),
+        Err(error) if UNTOLD.contains(&error) => None,
+        Err(_) => Some(false),
+    }
 }
 
 const KPROBE_UNIT: &str = "/sys/bus/event_source/devices/kprobe/type";
@@ -126,16 +141,30 @@ fn btf_bytes(types: &[&[u32]]) -> Vec<u8> {
     bytes
 }
 
-fn btf(token: Token<'_>, types: &[&[u32]]) -> Option<OwnedFd> {
-    btf_load(&btf_bytes(types), None, token).ok()
+/// What a call that succeeds, or fails, says.
+fn succeeds<T>(result: Result<T, CallError>) -> Answer {
+    result.map(|_| true).map_err(|error| error.errno())
 }
 
-fn loads_btf(token: Token<'_>, types: &[&[u32]]) -> bool {
-    btf(token, types).is_some()
+/// What a call that cannot succeed says by the error that it fails with.
+fn fails_with<T>(result: Result<T, CallError>, expected: Errno) -> Answer {
+    match result.map_err(|error| error.errno()) {
+        Ok(_) => Ok(false),
+        Err(error) if error == expected => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+fn btf(token: Token<'_>, types: &[&[u32]]) -> Result<OwnedFd, Errno> {
+    btf_load(&btf_bytes(types), None, token).map_err(|error| error.errno())
+}
+
+fn loads_btf(token: Token<'_>, types: &[&[u32]]) -> Answer {
+    btf(token, types).map(|_| true)
 }
 
 /// BTF whose header tells of a section with the layout of two kinds.
-fn btf_layout(token: Token<'_>) -> bool {
+fn btf_layout(token: Token<'_>) -> Answer {
     let mut bytes = 0xeb9f_u16.to_ne_bytes().to_vec();
     bytes.extend([1, 0]);
     // Types, then the layout of void and of INT (4 more bytes), then strings.
@@ -145,7 +174,7 @@ fn btf_layout(token: Token<'_>) -> bool {
     bytes.extend(INT.iter().flat_map(|word| word.to_ne_bytes()));
     bytes.extend([0, 0, 0, 0, 4, 0, 0, 0]);
     bytes.extend(b"\0x\0");
-    btf_load(&bytes, None, token).is_ok()
+    succeeds(btf_load(&bytes, None, token))
 }
 
 const RETURN_0: [Insn; 2] = [build::mov64_imm(0, 0), build::exit()];
@@ -164,12 +193,16 @@ fn program<'a>(
     }
 }
 
-fn loads(params: &ProgLoad<'_>) -> bool {
-    prog_load(params, None).is_ok()
+fn loads(params: &ProgLoad<'_>) -> Answer {
+    loaded(params).map(|_| true)
+}
+
+fn loaded(params: &ProgLoad<'_>) -> Result<OwnedFd, Errno> {
+    prog_load(params, None).map_err(|error| error.errno())
 }
 
 /// Whether programs of a type may call a helper that takes nothing, or only the context.
-fn calls(token: Token<'_>, program_type: ProgramType, helper: i32) -> bool {
+fn calls(token: Token<'_>, program_type: ProgramType, helper: i32) -> Answer {
     loads(&program(
         token,
         program_type,
@@ -177,7 +210,7 @@ fn calls(token: Token<'_>, program_type: ProgramType, helper: i32) -> bool {
     ))
 }
 
-fn program_name(token: Token<'_>) -> bool {
+fn program_name(token: Token<'_>) -> Answer {
     let params = program(token, ProgramType::SOCKET_FILTER, &RETURN_0);
     loads(&ProgLoad {
         name: "purebpf_name",
@@ -185,7 +218,7 @@ fn program_name(token: Token<'_>) -> bool {
     })
 }
 
-fn array(token: Token<'_>, value_size: u32, flags: MapFlags) -> Option<MapFd> {
+fn array(token: Token<'_>, value_size: u32, flags: MapFlags) -> Result<MapFd, Errno> {
     let params = MapCreate {
         map_type: MapType::ARRAY,
         key_size: 4,
@@ -195,7 +228,7 @@ fn array(token: Token<'_>, value_size: u32, flags: MapFlags) -> Option<MapFd> {
         token,
         ..MapCreate::default()
     };
-    MapFd::create(&params, None).ok()
+    MapFd::create(&params, None).map_err(|error| error.errno())
 }
 
 fn map_value(map: &MapFd, dst: u8, offset: u32) -> [Insn; 2] {
@@ -204,10 +237,8 @@ fn map_value(map: &MapFd, dst: u8, offset: u32) -> [Insn; 2] {
     build::ld_imm64(dst, opcode::PSEUDO_MAP_VALUE, u64::from(offset) << 32 | fd)
 }
 
-fn global_data(token: Token<'_>) -> bool {
-    let Some(map) = array(token, 32, MapFlags::empty()) else {
-        return false;
-    };
+fn global_data(token: Token<'_>) -> Answer {
+    let map = array(token, 32, MapFlags::empty())?;
     let [low, high] = map_value(&map, 1, 16);
     let store = build::store_imm(opcode::DW, 1, 0, 42);
     let [zero, exit] = RETURN_0;
@@ -218,11 +249,11 @@ fn global_data(token: Token<'_>) -> bool {
     ))
 }
 
-fn array_mmap(token: Token<'_>) -> bool {
-    array(token, 4, MapFlags::MMAPABLE).is_some()
+fn array_mmap(token: Token<'_>) -> Answer {
+    array(token, 4, MapFlags::MMAPABLE).map(|_| true)
 }
 
-fn expected_attach_type(token: Token<'_>) -> bool {
+fn expected_attach_type(token: Token<'_>) -> Answer {
     let params = program(token, ProgramType::CGROUP_SOCK, &RETURN_0);
     loads(&ProgLoad {
         expected_attach_type: AttachType::CGROUP_INET_SOCK_CREATE,
@@ -230,7 +261,7 @@ fn expected_attach_type(token: Token<'_>) -> bool {
     })
 }
 
-fn probe_read_kernel(token: Token<'_>) -> bool {
+fn probe_read_kernel(token: Token<'_>) -> Answer {
     let insns = [
         build::mov64_reg(1, 10),
         build::add64_imm(1, -8),
@@ -242,27 +273,22 @@ fn probe_read_kernel(token: Token<'_>) -> bool {
     loads(&program(token, ProgramType::TRACEPOINT, &insns))
 }
 
-fn bind_map(token: Token<'_>) -> bool {
-    let Some(map) = array(token, 32, MapFlags::empty()) else {
-        return false;
-    };
+fn bind_map(token: Token<'_>) -> Answer {
+    let map = array(token, 32, MapFlags::empty())?;
     let params = program(token, ProgramType::SOCKET_FILTER, &RETURN_0);
-    let Ok(program) = prog_load(&params, None) else {
-        return false;
-    };
-    prog_bind_map(program.as_fd(), map.as_fd()).is_ok()
+    let program = loaded(&params)?;
+    succeeds(prog_bind_map(program.as_fd(), map.as_fd()))
 }
 
 /// Kernels with BTF of modules tell the name of BTF; the call below asks for it.
-fn module_btf(token: Token<'_>) -> bool {
-    btf(token, &[INT]).is_some_and(|fd| btf_info(fd.as_fd()).is_ok())
+fn module_btf(token: Token<'_>) -> Answer {
+    let fd = btf(token, &[INT])?;
+    succeeds(btf_info(fd.as_fd()))
 }
 
-fn perf_link(token: Token<'_>) -> bool {
+fn perf_link(token: Token<'_>) -> Answer {
     let params = program(token, ProgramType::TRACEPOINT, &RETURN_0);
-    let Ok(program) = prog_load(&params, None) else {
-        return false;
-    };
+    let program = loaded(&params)?;
     let link = link_create(&LinkCreate {
         program: program.as_fd(),
         target: AttachPoint::Ifindex(u32::MAX),
@@ -271,7 +297,7 @@ fn perf_link(token: Token<'_>) -> bool {
         options: LinkOptions::PerfEvent { cookie: 0 },
     });
     // Fd -1 is no perf event, which is for a kernel to say that looks at it.
-    matches!(link, Err(error) if error.errno() == Errno::EBADF)
+    fails_with(link, Errno::EBADF)
 }
 
 fn syscall_wrapper() -> bool {
@@ -309,17 +335,15 @@ fn syscall_wrapper() -> bool {
     event.is_ok()
 }
 
-fn uprobe_multi_link(token: Token<'_>) -> bool {
+fn uprobe_multi_link(token: Token<'_>) -> Answer {
     let params = program(token, ProgramType::KPROBE, &RETURN_0);
     let params = ProgLoad {
         expected_attach_type: AttachType::TRACE_UPROBE_MULTI,
         ..params
     };
-    let Ok(program) = prog_load(&params, None) else {
-        return false;
-    };
+    let program = loaded(&params)?;
     let attempt = |pid| {
-        let link = link_create(&LinkCreate {
+        link_create(&LinkCreate {
             program: program.as_fd(),
             target: AttachPoint::None,
             attach_type: AttachType::TRACE_UPROBE_MULTI,
@@ -332,14 +356,13 @@ fn uprobe_multi_link(token: Token<'_>) -> bool {
                 pid,
                 flags: 0,
             },
-        });
-        link.err().map(|error| error.errno())
+        })
     };
     // The root is no file with functions; and kernels that check the pid know -1 for none.
-    attempt(0) == Some(Errno::EBADF) && attempt(u32::MAX) == Some(Errno::EINVAL)
+    Ok(fails_with(attempt(0), Errno::EBADF)? && fails_with(attempt(u32::MAX), Errno::EINVAL)?)
 }
 
-fn arg_ctx_tag(token: Token<'_>) -> bool {
+fn arg_ctx_tag(token: Token<'_>) -> Answer {
     // main_prog calls sub_prog, whose parameter is tagged as the context.
     let types: &[&[u32]] = &[
         INT,
@@ -350,9 +373,7 @@ fn arg_ctx_tag(token: Token<'_>) -> bool {
         &[SUB_PROG, kind(12, 1), 5],
         &[ARG_CTX, kind(17, 0), 6, 0],
     ];
-    let Some(btf) = btf(token, types) else {
-        return false;
-    };
+    let btf = btf(token, types)?;
     let insns = [
         build::call_rel(1),
         build::exit(),
@@ -376,10 +397,8 @@ fn arg_ctx_tag(token: Token<'_>) -> bool {
 }
 
 /// An offset past the value is refused in either case; what counts is for which reason.
-fn full_range_offset(token: Token<'_>) -> bool {
-    let Some(map) = array(token, 1, MapFlags::empty()) else {
-        return false;
-    };
+fn full_range_offset(token: Token<'_>) -> Answer {
+    let map = array(token, 1, MapFlags::empty())?;
     let [low, high] = map_value(&map, 1, 1 << 30);
     let store = build::store_imm(opcode::W, 1, 0, 0);
     let [zero, exit] = RETURN_0;
@@ -390,7 +409,10 @@ fn full_range_offset(token: Token<'_>) -> bool {
         &program(token, ProgramType::SOCKET_FILTER, &insns),
         Some(&mut log),
     );
-    loaded.is_err() && log.text().contains("invalid access to map value pointer")
+    match loaded {
+        Err(_) if log.text().contains("invalid access to map value pointer") => Ok(true),
+        other => succeeds(other),
+    }
 }
 
 #[cfg(test)]

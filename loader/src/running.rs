@@ -287,11 +287,17 @@ impl TargetKernel for RunningKernel {
         if self.0.is_unprivileged {
             return feature.is_in(self.version());
         }
-        let token = self.token().map(AsFd::as_fd);
         let index = Feature::ALL.iter().position(|known| *known == feature);
-        match index.and_then(|index| self.0.features.get(index)) {
-            Some(answer) => *answer.get_or_init(|| probe::has(feature, token)),
-            None => false,
+        let Some(known) = index.and_then(|index| self.0.features.get(index)) else {
+            return false;
+        };
+        if let Some(answer) = known.get() {
+            return *answer;
+        }
+        match probe::has(feature, self.token().map(AsFd::as_fd)) {
+            Some(answer) => *known.get_or_init(|| answer),
+            // A lack of rights or of memory is no answer; the version is the next best.
+            None => feature.is_in(self.version()),
         }
     }
 
