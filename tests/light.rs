@@ -48,24 +48,26 @@ fn fixture(name: &str) -> ObjectSpec {
     spec
 }
 
-/// Instructions with names in place of ids of maps.
+/// Instructions with names in place of ids of maps, and without the place of a module's BTF in the
+/// fd array.
 fn instructions(program: &Program, object: &Object) -> Vec<(Insn, Option<String>)> {
     let names: HashMap<u32, String> = object
         .maps()
         .map(|(name, map)| (map.id().0, name.to_owned()))
         .collect();
     let insns = program.translated_instructions().unwrap();
-    let is_map = |insn: &Insn| {
-        insn.is_ld_imm64() && matches!(insn.src(), opcode::PSEUDO_MAP_FD | opcode::PSEUDO_MAP_VALUE)
-    };
     insns
         .into_iter()
-        .map(|insn| match is_map(&insn) {
-            true => (
-                insn.with_imm(0),
-                names.get(&insn.imm.cast_unsigned()).cloned(),
-            ),
-            false => (insn, None),
+        .map(|mut insn| match (insn.is_ld_imm64(), insn.src()) {
+            (true, opcode::PSEUDO_MAP_FD | opcode::PSEUDO_MAP_VALUE) => {
+                let name = names.get(&insn.imm.cast_unsigned()).cloned();
+                (insn.with_imm(0), name)
+            }
+            (false, opcode::PSEUDO_KFUNC_CALL) if insn.is_call() => {
+                insn.off = 0;
+                (insn, None)
+            }
+            _ => (insn, None),
         })
         .collect()
 }
