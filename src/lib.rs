@@ -46,6 +46,15 @@ pub use purebpf_insn as insn;
 pub use purebpf_loader as loader;
 pub use purebpf_plan as plan;
 
+/// Light loading: objects turned into programs that load them, kept as data.
+///
+/// [`LightLoader::generate`](light::LightLoader::generate) writes such a program, [`run`](light::run)
+/// runs it; the command `purebpf gen loader` keeps one in a file.
+pub mod light {
+    pub use purebpf_loader::light::{LightOptions, run};
+    pub use purebpf_plan::light::{ContextLayout, LightLoader, LightMap, LightProgram};
+}
+
 pub use purebpf_handles::{BtfObject, Link, Map, Program, RingBuffer};
 pub use purebpf_insn::{AttachType, LinkType, MapFlags, MapType, ProgramFlags, ProgramType};
 pub use purebpf_loader::{Error, Loader, Object, Prepared, RunningKernel, load};

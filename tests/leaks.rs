@@ -14,7 +14,8 @@
 mod common;
 mod support;
 
-use purebpf::RunningKernel;
+use purebpf::light::{LightLoader, LightOptions};
+use purebpf::{RunningKernel, light};
 use support::open;
 
 fn fds() -> usize {
@@ -53,6 +54,17 @@ fn loads_and_failed_loads_leave_no_fd() {
         for _ in 0..3 {
             let is_loaded = once(name);
             assert!(!is_loaded || name != "rejected");
+        }
+        assert_eq!(fds(), before, "{name}");
+    }
+    for name in ["minimal", "globals", "symbols", "absent", "rejected"] {
+        let Ok(loader) = LightLoader::generate(&open(&format!("{name}.bpf.o")), &kernel) else {
+            panic!("{name} has no loader program");
+        };
+        let before = fds();
+        for _ in 0..3 {
+            let result = light::run(&loader, &LightOptions::new());
+            assert!(result.is_err() || !["absent", "rejected"].contains(&name));
         }
         assert_eq!(fds(), before, "{name}");
     }

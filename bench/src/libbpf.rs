@@ -213,3 +213,50 @@ pub fn load_whole(path: &Path) -> anyhow::Result<()> {
         errno => Err(std::io::Error::from_raw_os_error(errno).into()),
     }
 }
+
+/// A loader program by libbpf.
+pub struct Generated {
+    pub data: Vec<u8>,
+    pub insns: Vec<u8>,
+    pub maps: Vec<String>,
+    /// Those that are loaded.
+    pub programs: Vec<String>,
+}
+
+/// Writes the loader program of an object, of one of its programs or of all.
+pub fn generate(path: &Path, program: Option<&str>) -> Result<Generated, i32> {
+    unsafe { sys::libbpf_set_print(None) };
+    let object = Object::open(path)?;
+    if let Some(program) = program {
+        object.only(program);
+    }
+    let mut options = sys::gen_loader_opts {
+        sz: size_of::<sys::gen_loader_opts>() as _,
+        ..Default::default()
+    };
+    let errno = -unsafe { sys::bpf_object__gen_loader(object.0.as_ptr(), &mut options) };
+    if errno != 0 {
+        return Err(errno);
+    }
+    match object.load() {
+        0 => {}
+        errno => return Err(errno),
+    }
+    let bytes = |start: *const std::ffi::c_char, len: u32| unsafe {
+        std::slice::from_raw_parts(start.cast::<u8>(), len as usize).to_vec()
+    };
+    let maps = object
+        .maps()
+        .map(|map| text(unsafe { sys::bpf_map__name(map) }));
+    let loaded = object
+        .programs()
+        .filter(|program| unsafe { sys::bpf_program__autoload(*program) });
+    Ok(Generated {
+        data: bytes(options.data, options.data_sz),
+        insns: bytes(options.insns, options.insns_sz),
+        maps: maps.collect(),
+        programs: loaded
+            .map(|program| text(unsafe { sys::bpf_program__name(program) }))
+            .collect(),
+    })
+}

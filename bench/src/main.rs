@@ -9,6 +9,7 @@
 //! scale.rs    cargo run --release -- scale: instructions to plan 100 to 100,000 relocations
 //! size.rs     cargo run --release -- size: bytes of a minimal program
 //! dump.rs     cargo run --release -- dump [FILES...]: types as C and values as text against libbpf
+//! light.rs    cargo run --release -- light FILES...: loader programs of both sides
 //! libbpf.rs   what libbpf makes of an object; libbpf_dump.rs what it prints of types and values
 //! ours.rs     what purebpf makes of it
 //! peers.rs    libbpf-rs and aya
@@ -21,6 +22,7 @@ mod corpus;
 mod dump;
 mod libbpf;
 mod libbpf_dump;
+mod light;
 mod ours;
 mod peers;
 mod read;
@@ -93,6 +95,17 @@ enum Command {
     Read(read::Arguments),
     /// Print types as C and values as text, and list differences from libbpf
     Dump(dump::Arguments),
+    /// Write loader programs of objects with libbpf and with purebpf, run them, and list differences
+    Light {
+        /// The objects
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// The same for one object, results as JSON
+    LightOne {
+        /// The object
+        file: PathBuf,
+    },
     /// Print all types of a file once, for a profiler to count
     Print {
         /// Who prints them
@@ -156,6 +169,8 @@ fn main() -> anyhow::Result<()> {
         Command::Size => size::run(),
         Command::Read(arguments) => read::run(&arguments),
         Command::Dump(arguments) => dump::run(&arguments),
+        Command::Light { files } => light::run(&files),
+        Command::LightOne { file } => light::one(&file),
         Command::Print { who, file, base } => dump::print_all(who, &file, base.as_deref()),
         Command::Scale => scale::run(),
         Command::Load {

@@ -4,6 +4,7 @@
 //! plan.rs   purebpf plan: what would be loaded, without a kernel
 //! load.rs   purebpf load: what the kernel says to each program
 //! btf/      purebpf btf: types printed, merged, made smaller
+//! gen/      purebpf gen: what is built into other programs
 //! run/      purebpf run: load, attach, and show what arrives
 //! target.rs the kernel that a plan is made for
 //! source.rs where BTF comes from
@@ -13,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod btf;
+mod r#gen;
 mod load;
 mod plan;
 mod print;
@@ -47,6 +49,8 @@ enum Command {
     Load(load::Arguments),
     /// Print, check and combine BTF, the types of the kernel and of objects
     Btf(btf::Arguments),
+    /// Make sources and data of objects, to be built into programs
+    Gen(r#gen::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +59,7 @@ fn main() -> ExitCode {
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Load(arguments) => load::run(&arguments),
         Command::Btf(arguments) => btf::run(&arguments),
+        Command::Gen(arguments) => r#gen::run(&arguments).map(|()| ExitCode::SUCCESS),
     };
     match result {
         Ok(code) => code,

@@ -21,6 +21,7 @@ pub use walk::{walk, write};
 use std::sync::Arc;
 
 use purebpf_btf::Btf;
+use purebpf_plan::light::LightLoader;
 use purebpf_plan::{DescribedKernel, ObjectSpec, Plan};
 
 /// Kernel versions to plan for: as old as it gets, and as new.
@@ -60,13 +61,14 @@ pub fn kernel(version: u32, btf: Option<Arc<Btf>>) -> DescribedKernel {
 }
 
 /// Plans an object for an old and a new kernel whose types are those of the object itself, so that
-/// relocations find something.
+/// relocations find something; and writes its loader program.
 ///
 /// # Panics
 /// If planning it twice gives two plans.
 pub fn plan_twice(spec: &mut ObjectSpec) {
     for version in VERSIONS {
         let kernel = kernel(version, spec.btf().cloned());
+        std::hint::black_box(LightLoader::generate(spec, &kernel).is_ok());
         let Some(first) = plan(spec, &kernel) else {
             continue;
         };

@@ -104,6 +104,16 @@ pub enum Error {
         /// What the kernel said.
         source: purebpf_handles::CallError,
     },
+    /// A loader program could not load its object.
+    #[error("the loader program of object `{object}` failed")]
+    Light {
+        /// The object.
+        object: String,
+        /// The kernel's log of the last map, program or BTF that was to be loaded.
+        log: String,
+        /// What the kernel said there.
+        source: purebpf_handles::CallError,
+    },
     /// A program could not be attached.
     #[error("program `{program}` cannot be attached")]
     Attach {
@@ -181,7 +191,7 @@ impl Error {
             },
             Self::Btf { .. } => Phase::Btf,
             Self::Map { .. } | Self::Incompatible { .. } => Phase::Map,
-            Self::Program { .. } => Phase::Program,
+            Self::Program { .. } | Self::Light { .. } => Phase::Program,
             Self::Attach { .. } | Self::NoTarget { .. } => Phase::Attach,
             Self::NotFound { .. } | Self::Handle(_) => Phase::Program,
         }
@@ -195,7 +205,9 @@ impl Error {
             | Self::Map { source, .. }
             | Self::Attach { source, .. }
             | Self::Handle(source) => number(source),
-            Self::Program { source, .. } => Some(source.raw_os_error()),
+            Self::Program { source, .. } | Self::Light { source, .. } => {
+                Some(source.raw_os_error())
+            }
             Self::Plan(_)
             | Self::Incompatible { .. }
             | Self::NoTarget { .. }
@@ -220,7 +232,7 @@ impl Error {
     pub fn verifier_log(&self) -> Option<&str> {
         let log: &str = match self {
             Self::Program { rejection, .. } => &rejection.log,
-            Self::Btf { log, .. } => log,
+            Self::Btf { log, .. } | Self::Light { log, .. } => log,
             Self::Map {
                 source: purebpf_handles::Error::Rejected { log, .. },
                 ..

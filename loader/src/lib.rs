@@ -5,6 +5,7 @@
 //! loader.rs       Loader: options; prepared.rs: Prepared, between maps and programs
 //! load/           the steps: token, BTF, maps, pins, programs; verifier.rs: what a refusal means
 //! object.rs       Object: names to handles
+//! light.rs        loader programs: run, and what they leave taken over
 //! auto_attach.rs  what section names say about attaching
 //! error.rs        one error for all of it: phase, program, map, source line, verifier log, hint
 //! ```
@@ -16,6 +17,7 @@
 
 mod auto_attach;
 mod error;
+pub mod light;
 mod load;
 mod loader;
 mod object;

@@ -6,6 +6,7 @@
 //! kernel.rs    TargetKernel: what may be asked of the kernel; DescribedKernel: one given as data
 //! features.rs  what kernels came to offer over time
 //! resolve/     ObjectSpec + TargetKernel -> Plan
+//! light/       a load written as a BPF program and its data: LightLoader
 //! plan.rs      Plan: maps and programs as they will be loaded, names in place of fds
 //! ```
 
@@ -14,6 +15,7 @@
 mod error;
 mod features;
 mod kernel;
+pub mod light;
 mod plan;
 mod resolve;
 mod spec;

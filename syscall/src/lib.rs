@@ -3,6 +3,7 @@
 //! ```text
 //! call.rs        bpf(2) itself: commands, retries, new fds     attr.rs  its attribute blocks
 //! map.rs         maps and their elements      prog.rs  load, run      attach.rs  links and others
+//! loader_program.rs  programs that load others
 //! object.rs      pins, ids, BTF, tokens       info.rs, link_info.rs   what the kernel tells
 //! perf.rs        perf events                  epoll.rs  waiting       fs.rs  file systems
 //! mapping.rs     shared memory                kernel_file.rs  files of /sys
@@ -31,6 +32,7 @@ pub mod host;
 mod info;
 mod kernel_file;
 mod link_info;
+mod loader_program;
 mod log;
 mod map;
 mod mapping;
@@ -53,6 +55,7 @@ pub use info::{
 };
 pub use kernel_file::{KernelFile, map_kernel_file};
 pub use link_info::{LinkDetails, LinkInfo, link_info};
+pub use loader_program::{LoaderRun, prog_run_loader};
 pub use log::Log;
 pub use map::{
     BatchCursor, BatchOutcome, ELEMENT_ALL_CPUS, ELEMENT_CPU, MapCreate, MapFd, MapShape,

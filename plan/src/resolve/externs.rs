@@ -56,35 +56,34 @@ impl Externs {
 /// # Source
 /// libbpf `bpf_object__resolve_externs`.
 pub(super) fn resolve(spec: &ObjectSpec, kernel: &dyn TargetKernel) -> Result<Externs, Error> {
-    let code = &spec.code;
-    if code.externs.is_empty() {
+    if spec.code.externs.is_empty() {
         return Ok(Externs::default());
     }
-    let size = usize::try_from(config_size(&code.externs)).unwrap_or(0);
-    let mut resolver = Resolver {
-        code,
-        kernel,
-        config_map: spec
-            .maps
-            .values()
-            .position(|map| map.origin == MapOrigin::Kconfig),
-        externs: Externs {
-            resolved: vec![None; code.externs.len()],
-            modules: Vec::new(),
-            config: vec![0; size],
-        },
-    };
+    let mut resolver = Resolver::new(spec, kernel);
     resolver.configuration(spec.kconfig.as_deref())?;
     resolver.addresses()?;
     resolver.typed()?;
-    let all = code.externs.iter().zip(&resolver.externs.resolved);
-    for (ext, resolved) in all {
-        if resolved.is_none() && !ext.is_weak {
-            return Err(ext.fail("the kernel does not have it"));
-        }
+    resolver.finish()
+}
+
+/// Resolves values of the configuration only. Symbols are left to a loader program, and are zeros.
+pub(super) fn defer(spec: &ObjectSpec, kernel: &dyn TargetKernel) -> Result<Externs, Error> {
+    let mut resolver = Resolver::new(spec, kernel);
+    resolver.configuration(spec.kconfig.as_deref())?;
+    for (index, ext) in spec.code.externs.iter().enumerate() {
+        let (id, module) = (TypeId::VOID, None);
+        let zero = match ext.kind {
+            ExternKind::Config(_) => continue,
+            ExternKind::Address => Resolved::Address(0),
+            ExternKind::Variable { .. } => Resolved::Variable { id, module },
+            ExternKind::Function { .. } => {
+                let slot = 0;
+                Resolved::Function { id, module, slot }
+            }
+        };
+        resolver.set(index, zero);
     }
-    resolver.weak_configuration();
-    Ok(resolver.externs)
+    resolver.finish()
 }
 
 /// Where a name was found: the BTF, the id, and the module if it is one's.
@@ -98,6 +97,34 @@ struct Resolver<'a> {
 }
 
 impl<'a> Resolver<'a> {
+    fn new(spec: &'a ObjectSpec, kernel: &'a dyn TargetKernel) -> Self {
+        let code = &*spec.code;
+        let size = usize::try_from(config_size(&code.externs)).unwrap_or(0);
+        let is_config = |map: &crate::MapSpec| map.origin == MapOrigin::Kconfig;
+        Self {
+            code,
+            kernel,
+            config_map: spec.maps.values().position(is_config),
+            externs: Externs {
+                resolved: vec![None; code.externs.len()],
+                modules: Vec::new(),
+                config: vec![0; size],
+            },
+        }
+    }
+
+    /// A strong extern must be there; a weak value is a zero otherwise.
+    fn finish(mut self) -> Result<Externs, Error> {
+        let all = self.code.externs.iter().zip(&self.externs.resolved);
+        for (ext, resolved) in all {
+            if resolved.is_none() && !ext.is_weak {
+                return Err(ext.fail("the kernel does not have it"));
+            }
+        }
+        self.weak_configuration();
+        Ok(self.externs)
+    }
+
     fn configs(&self) -> impl Iterator<Item = (usize, &'a Extern, &'a ConfigExtern)> + use<'a> {
         self.code
             .externs

@@ -10,11 +10,13 @@
 //! target.rs       the kernel function or type that a program is attached to
 //! maps.rs         attributes of maps; struct_ops.rs: structs in the kernel's own layout
 //! downgrade.rs    what older kernels need otherwise: BTF kinds, helpers; arg_ctx.rs: a tag
+//! deferred.rs     as much of all this as needs no kernel, for a loader program
 //! ```
 
 mod arg_ctx;
 mod config;
 mod core;
+pub(crate) mod deferred;
 mod downgrade;
 mod externs;
 mod info;
@@ -85,6 +87,20 @@ pub(crate) fn plan(spec: &ObjectSpec, kernel: &dyn TargetKernel) -> Result<Plan,
 
 impl Context<'_> {
     fn program(&self, program: &ProgramSpec) -> ProgramPlan {
+        let mut plan = self.attributes(program);
+        if !plan.autoload {
+            return plan;
+        }
+        plan.code = self.code(program);
+        plan.attach_to = self.attach_to(program);
+        if let Some(role) = self.roles.get(&program.name) {
+            plan.expected_attach_type = role.attach_type;
+        }
+        plan
+    }
+
+    /// A program without its instructions.
+    fn attributes(&self, program: &ProgramSpec) -> ProgramPlan {
         let flags = program.section_flags();
         let has = |feature| self.kernel.has(feature);
         let mut plan = ProgramPlan {
@@ -112,52 +128,57 @@ impl Context<'_> {
         if flags.contains(SectionFlags::USDT) && has(Feature::UprobeMultiLink) {
             plan.expected_attach_type = AttachType::TRACE_UPROBE_MULTI;
         }
-        if !plan.autoload {
-            return plan;
-        }
-        plan.code = self.code(program);
-        plan.attach_to = self.attach_to(program);
-        if let Some(role) = self.roles.get(&program.name) {
-            plan.expected_attach_type = role.attach_type;
-        }
         plan
     }
 
     fn code(&self, program: &ProgramSpec) -> Result<Code, Error> {
+        self.patched(&self.linked(program)?)
+    }
+
+    fn linked(&self, program: &ProgramSpec) -> Result<subprograms::Linked, Error> {
         let has_exceptions =
             !self.spec.code.exceptions.is_empty() && self.kernel.has(Feature::BtfDeclTag);
-        let linked = subprograms::link(
+        subprograms::link(
             &self.spec.code,
             &self.core,
             program.function,
             has_exceptions,
-        )?;
-        let mut code = relocations::apply(self, &linked)?;
+        )
+    }
+
+    fn patched(&self, linked: &subprograms::Linked) -> Result<Code, Error> {
+        let mut code = relocations::apply(self, linked)?;
         if self.kernel.has(Feature::BtfFunc) {
-            self.info.attach(&self.spec.code, &linked, &mut code)?;
+            self.info.attach(&self.spec.code, linked, &mut code)?;
         }
         downgrade::helpers(self.kernel, &mut code.insns);
         Ok(code)
     }
 
     fn attach_to(&self, program: &ProgramSpec) -> Result<Option<AttachPlan>, Error> {
-        let fail = |what: String| Error::Program {
-            program: program.name.clone(),
-            what,
-        };
-        match program.program_type {
-            ProgramType::UNSPEC => Err(fail(format!(
+        self.check_type(program)?;
+        match self.roles.get(&program.name) {
+            Some(role) => Ok(Some(AttachPlan::Kernel(role.target.clone()))),
+            None => target::find(self.kernel, program),
+        }
+    }
+
+    /// Whether a program can be loaded as what it says it is.
+    fn check_type(&self, program: &ProgramSpec) -> Result<(), Error> {
+        let what = match program.program_type {
+            ProgramType::UNSPEC => format!(
                 "its section `{}` gives it no type; the nearest known is `{}`",
                 program.section,
                 nearest_section(&program.section)
-            ))),
-            ProgramType::STRUCT_OPS => match self.roles.get(&program.name) {
-                Some(role) => Ok(Some(AttachPlan::Kernel(role.target.clone()))),
-                None => Err(fail(
-                    "no struct_ops map that is created refers to it".to_owned(),
-                )),
-            },
-            _ => target::find(self.kernel, program),
-        }
+            ),
+            ProgramType::STRUCT_OPS if self.roles.get(&program.name).is_none() => {
+                "no struct_ops map that is created refers to it".to_owned()
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::Program {
+            program: program.name.clone(),
+            what,
+        })
     }
 }

@@ -16,32 +16,38 @@ const NAMING: &[(AttachType, &str, Kind)] = &[
     (AttachType::TRACE_ITER, "bpf_iter_", Kind::Func),
 ];
 
-/// Finds the target of a program, if its section says that it has one.
-///
-/// # Source
-/// libbpf `libbpf_find_attach_btf_id`.
-pub(super) fn find(
-    kernel: &dyn TargetKernel,
-    program: &ProgramSpec,
-) -> Result<Option<AttachPlan>, Error> {
-    let fail = |what: String| Error::Program {
-        program: program.name.clone(),
-        what,
-    };
+/// What a program asks to be attached to.
+pub(crate) enum Wanted<'a> {
+    Kernel(Named<'a>),
+    /// A function of a program that the loader is given.
+    Program(&'a str),
+}
+
+/// A function, tracepoint or hook of the kernel.
+pub(crate) struct Named<'a> {
+    /// The module that has it, if the program says so.
+    module: Option<&'a str>,
+    /// Its name in BTF.
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+}
+
+/// What a program asks for, if its section says that it asks.
+pub(super) fn wanted(program: &ProgramSpec) -> Result<Option<Wanted<'_>>, Error> {
     let is_named = program.section_flags().contains(SectionFlags::ATTACH_BTF);
     let target = match (&program.attach_target, is_named) {
         (Some(target), _) => target.as_str(),
-        (None, true) => program.section_target().ok_or_else(|| {
-            fail(format!(
+        (None, true) => program.section_target().ok_or_else(|| Error::Program {
+            program: program.name.clone(),
+            what: format!(
                 "section `{}` does not say what to attach to",
                 program.section
-            ))
+            ),
         })?,
         (None, false) => return Ok(None),
     };
     if program.targets_program || program.program_type == ProgramType::EXT {
-        let function = target.to_owned();
-        return Ok(Some(AttachPlan::Program { function }));
+        return Ok(Some(Wanted::Program(target)));
     }
     let (module, name) = match target.split_once(':') {
         Some((module, name)) => (Some(module), name),
@@ -51,7 +57,29 @@ pub(super) fn find(
         .iter()
         .find(|(attach_type, ..)| *attach_type == program.expected_attach_type)
         .map_or(("", Kind::Func), |(_, prefix, kind)| (*prefix, *kind));
-    let name = format!("{prefix}{name}");
+    Ok(Some(Wanted::Kernel(Named {
+        module,
+        name: format!("{prefix}{name}"),
+        kind,
+    })))
+}
+
+/// Finds the target of a program, if its section says that it has one.
+///
+/// # Source
+/// libbpf `libbpf_find_attach_btf_id`.
+pub(super) fn find(
+    kernel: &dyn TargetKernel,
+    program: &ProgramSpec,
+) -> Result<Option<AttachPlan>, Error> {
+    let Named { module, name, kind } = match wanted(program)? {
+        Some(Wanted::Kernel(named)) => named,
+        Some(Wanted::Program(function)) => {
+            let function = function.to_owned();
+            return Ok(Some(AttachPlan::Program { function }));
+        }
+        None => return Ok(None),
+    };
     // Prefixes of names do, as in libbpf.
     if module.is_none_or(|module| "vmlinux".starts_with(module))
         && let Some(id) = kernel.btf()?.find(&name, kind)
@@ -69,8 +97,11 @@ pub(super) fn find(
             })));
         }
     }
-    Err(fail(format!(
-        "the kernel's BTF has no {} `{name}` to attach to",
-        kind.name()
-    )))
+    Err(Error::Program {
+        program: program.name.clone(),
+        what: format!(
+            "the kernel's BTF has no {} `{name}` to attach to",
+            kind.name()
+        ),
+    })
 }
