@@ -1,14 +1,12 @@
 //! Every object of a folder, on both sides, each in a process of its own.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::path::Path;
 
-use anyhow::Context as _;
 use purebpf::insn::{Endian, Insn, disasm};
 
-use crate::report::{ProgramRow, Report};
+use crate::reasons::Refusals;
+use crate::report::{Failure, ProgramRow, Report};
+use crate::workers;
 
 /// How many objects and programs fared how.
 #[derive(Default)]
@@ -25,48 +23,24 @@ struct Tally {
     different_tags: usize,
     map_rows: usize,
     different_maps: usize,
+    same_infos: [usize; 2],
+    different_infos: [usize; 2],
+    refusals: Refusals,
 }
 
 pub fn run(folder: &Path, jobs: usize) -> anyhow::Result<()> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
-        .with_context(|| format!("reading {}", folder.display()))?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|ending| ending == "o"))
-        .collect();
-    files.sort();
-    let reports = Mutex::new(Vec::new());
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..jobs.max(1) {
-            scope.spawn(|| {
-                while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let report = one(file);
-                    reports.lock().unwrap().push((file.clone(), report));
-                }
-            });
-        }
-    });
-    let mut reports = reports.into_inner().unwrap();
-    reports.sort_by(|a, b| a.0.cmp(&b.0));
+    let files = workers::objects(folder)?;
+    let reports = workers::each(&files, jobs, |file| vec!["one".into(), file.into()]);
     let mut tally = Tally::default();
-    for (file, report) in &reports {
+    for (file, report) in files.iter().zip(&reports) {
         match report {
             Ok(report) => tally.add(report),
             Err(error) => println!("{}: {error:#}", file.display()),
         }
     }
+    tally.refusals.print();
     tally.print();
     Ok(())
-}
-
-fn one(file: &Path) -> anyhow::Result<Report> {
-    let output = Command::new(std::env::current_exe()?)
-        .arg("one")
-        .arg(file)
-        .stderr(Stdio::null())
-        .output()?;
-    serde_json::from_slice(&output.stdout)
-        .with_context(|| format!("the process ended with {}", output.status))
 }
 
 impl Tally {
@@ -75,16 +49,18 @@ impl Tally {
         self.objects += 1;
         for (index, side) in [libbpf, ours].into_iter().enumerate() {
             self.opened[index] += usize::from(side.opened());
-            self.whole[index] += usize::from(side.whole);
+            self.whole[index] += usize::from(side.whole());
             self.loaded[index] += side.programs.iter().filter(|p| p.loaded).count();
         }
-        let reason = |error: &Option<String>| error.clone().unwrap_or_default();
+        let reason = |error: &Option<Failure>| error.as_ref().map(Failure::text).unwrap_or_default();
+        self.refusals
+            .add(file, libbpf.open_error.as_ref(), ours.open_error.as_ref());
         if libbpf.opened() != ours.opened() {
             let who = if ours.opened() { "purebpf" } else { "libbpf" };
             let why = reason(&libbpf.open_error) + &reason(&ours.open_error);
             println!("OPEN {file}: only {who} opens it: {why}");
-        } else if libbpf.whole != ours.whole {
-            let who = if ours.whole { "purebpf" } else { "libbpf" };
+        } else if libbpf.whole() != ours.whole() {
+            let who = if ours.whole() { "purebpf" } else { "libbpf" };
             let why = reason(&libbpf.whole_error) + &reason(&ours.whole_error);
             println!("WHOLE {file}: only {who} loads it: {}", first_line(&why));
         }
@@ -102,6 +78,9 @@ impl Tally {
     fn maps(&mut self, report: &Report) {
         let Report { file, libbpf, ours } = report;
         self.map_rows += libbpf.maps.len();
+        if libbpf.maps.is_empty() && !ours.maps.is_empty() {
+            println!("MAPS {file}: only purebpf plans them");
+        }
         for theirs in &libbpf.maps {
             let mine = ours.maps.iter().find(|map| map.name == theirs.name);
             if mine != Some(theirs) {
@@ -113,20 +92,37 @@ impl Tally {
 
     fn program(&mut self, file: &str, theirs: &ProgramRow, ours: &ProgramRow) {
         let name = &theirs.name;
+        let what = format!("{file} {name}");
+        self.refusals
+            .add(&what, theirs.failure.as_ref(), ours.failure.as_ref());
         if theirs.loaded != ours.loaded {
             let who = if ours.loaded { "purebpf" } else { "libbpf" };
-            let why = ours.error.as_ref().or(theirs.error.as_ref());
-            let why = first_line(why.map_or("", String::as_str));
-            println!("LOAD {file} {name}: only {who} loads it: {why}");
+            let why = ours.failure.as_ref().or(theirs.failure.as_ref());
+            let why = why.map(Failure::text).unwrap_or_default();
+            println!("LOAD {file} {name}: only {who} loads it: {}", first_line(&why));
         }
         match (&theirs.insns, &ours.insns) {
             (Some(a), Some(b)) if a == b && theirs.maps == ours.maps => self.same_insns += 1,
-            (Some(a), Some(b)) => {
+            (Some(_), Some(_)) => {
                 self.different_insns += 1;
-                println!("INSNS {file} {name}: {}", difference(a, b, theirs, ours));
+                println!("INSNS {file} {name}: {}", difference(theirs, ours));
             }
             (None, None) => {}
             _ => self.insns_of_one += 1,
+        }
+        if theirs.insns.is_some() && ours.insns.is_some() {
+            let infos = [
+                ("FUNC_INFO", &theirs.func_info, &ours.func_info),
+                ("LINE_INFO", &theirs.line_info, &ours.line_info),
+            ];
+            for (index, (label, theirs, ours)) in infos.into_iter().enumerate() {
+                if theirs == ours {
+                    self.same_infos[index] += 1;
+                } else {
+                    self.different_infos[index] += 1;
+                    println!("{label} {what}: {}", first_difference(theirs, ours));
+                }
+            }
         }
         match (theirs.tag, ours.tag) {
             (Some(a), Some(b)) if a == b => self.same_tags += 1,
@@ -162,6 +158,14 @@ impl Tally {
             "final instructions           {} same, {} differ, {} of one side only",
             self.same_insns, self.different_insns, self.insns_of_one
         );
+        for (index, label) in ["function", "line"].into_iter().enumerate() {
+            println!(
+                "{:<28} {} same, {} differ",
+                format!("{label} information"),
+                self.same_infos[index],
+                self.different_infos[index]
+            );
+        }
         println!(
             "program tags                 {} same, {} differ",
             self.same_tags, self.different_tags
@@ -177,14 +181,30 @@ fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
 }
 
-fn difference(a: &[u64], b: &[u64], theirs: &ProgramRow, ours: &ProgramRow) -> String {
-    let at = a.iter().zip(b).position(|(a, b)| a != b);
+/// The first words that differ.
+fn first_difference(theirs: &[u32], ours: &[u32]) -> String {
+    match theirs.iter().zip(ours).position(|(a, b)| a != b) {
+        Some(at) => format!("word {at}: {}, here {}", theirs[at], ours[at]),
+        None => format!("{} words, here {}", theirs.len(), ours.len()),
+    }
+}
+
+/// How the final instructions of a program differ, and what goes with them.
+pub fn difference(theirs: &ProgramRow, ours: &ProgramRow) -> String {
+    let of = |row: &ProgramRow| row.insns.clone().unwrap_or_default();
+    let (a, b) = (of(theirs), of(ours));
+    let at = a.iter().zip(&b).position(|(a, b)| a != b);
     let Some(at) = at else {
         if a.len() != b.len() {
             return format!("{} instructions, here {}", a.len(), b.len());
         }
-        let maps = theirs.maps.iter().zip(&ours.maps).find(|(a, b)| a != b);
-        return format!("maps differ: {maps:?}");
+        if theirs.maps != ours.maps {
+            let maps = theirs.maps.iter().zip(&ours.maps).find(|(a, b)| a != b);
+            return format!("maps differ: {maps:?}");
+        }
+        let functions = first_difference(&theirs.func_info, &ours.func_info);
+        let lines = first_difference(&theirs.line_info, &ours.line_info);
+        return format!("function information: {functions}; line information: {lines}");
     };
     let text = |words: &[u64]| {
         let insns: Vec<Insn> = words
@@ -197,5 +217,5 @@ fn difference(a: &[u64], b: &[u64], theirs: &ProgramRow, ours: &ProgramRow) -> S
             .next()
             .map_or_else(String::new, |(_, text)| text.to_string())
     };
-    format!("instruction {at}: {}, here {}", text(a), text(b))
+    format!("instruction {at}: {}, here {}", text(&a), text(&b))
 }

@@ -14,15 +14,33 @@ pub struct Report {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Side {
     /// Why it could not be opened.
-    pub open_error: Option<String>,
-    /// Whether the object as a whole could be loaded.
-    pub whole: bool,
-    pub whole_error: Option<String>,
+    pub open_error: Option<Failure>,
+    /// Why the object as a whole could not be loaded.
+    pub whole_error: Option<Failure>,
     pub maps: Vec<MapRow>,
     pub programs: Vec<ProgramRow>,
 }
 
-/// A map as it is declared.
+/// Why something failed.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Failure {
+    pub errno: i32,
+    /// What was said of it, the first first.
+    pub messages: Vec<String>,
+    /// Whether the kernel refused it; else it was never asked.
+    pub by_kernel: bool,
+}
+
+impl Failure {
+    pub fn text(&self) -> String {
+        match self.messages.as_slice() {
+            [] => format!("errno {}", self.errno),
+            messages => messages.join("; "),
+        }
+    }
+}
+
+/// A map as it is created.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MapRow {
     pub name: String,
@@ -32,9 +50,19 @@ pub struct MapRow {
     pub max_entries: u32,
     pub flags: u32,
     pub extra: u64,
+    pub numa_node: u32,
+    pub ifindex: u32,
+    pub key_type: u32,
+    pub value_type: u32,
+    pub pin: Option<String>,
+    pub autocreate: bool,
+    /// Of variables: their bytes, without zeros at the end.
+    pub contents: Vec<u8>,
+    /// As it is declared.
+    pub inner: Option<Box<Self>>,
 }
 
-/// A program, loaded by itself.
+/// A program.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct ProgramRow {
     pub name: String,
@@ -43,10 +71,13 @@ pub struct ProgramRow {
     pub insns: Option<Vec<u64>>,
     /// Which instructions refer to which map.
     pub maps: Vec<(usize, String)>,
+    /// Records of two words.
+    pub func_info: Vec<u32>,
+    /// Records of four words.
+    pub line_info: Vec<u32>,
     pub loaded: bool,
     pub tag: Option<[u8; 8]>,
-    pub errno: i32,
-    pub error: Option<String>,
+    pub failure: Option<Failure>,
 }
 
 impl Side {
@@ -54,7 +85,17 @@ impl Side {
         self.open_error.is_none()
     }
 
+    pub fn whole(&self) -> bool {
+        self.opened() && self.whole_error.is_none()
+    }
+
     pub fn program(&self, name: &str) -> Option<&ProgramRow> {
         self.programs.iter().find(|program| program.name == name)
     }
+}
+
+/// Bytes without the zeros at their end.
+pub fn trimmed(bytes: &[u8]) -> Vec<u8> {
+    let len = bytes.iter().rposition(|byte| *byte != 0);
+    bytes[..len.map_or(0, |last| last + 1)].to_vec()
 }
