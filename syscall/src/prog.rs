@@ -163,8 +163,8 @@ pub struct TestRun<'a> {
     pub data_in: &'a [u8],
     /// Room for the data afterwards (5.0 or later).
     pub data_out: &'a mut [u8],
-    /// Context.
-    pub ctx_in: &'a [u8],
+    /// Context. Programs of type `SYSCALL` write into it.
+    pub ctx_in: &'a mut [u8],
     /// Room for the context afterwards.
     pub ctx_out: &'a mut [u8],
     /// Runs; 0 is 1.
@@ -215,14 +215,15 @@ pub fn prog_test_run(
         repeat: params.repeat,
         ctx_size_in: length(command, params.ctx_in)?,
         ctx_size_out: length(command, params.ctx_out)?,
-        ctx_in: address(params.ctx_in),
+        ctx_in: address_mut(params.ctx_in),
         ctx_out: address_mut(params.ctx_out),
         flags: params.flags,
         cpu: params.cpu,
         batch_size: params.batch_size,
         ..Default::default()
     };
-    // SAFETY: each of the four slices comes with its length; a size of 0 comes with a null address,
+    // SAFETY: each of the four slices comes with its length, and those that the kernel may write
+    // are borrowed for that; a size of 0 comes with a null address,
     // which keeps the kernel from taking "0" for "no limit".
     let result = unsafe { bpf(command, &mut attr) };
     let truncated = match result {
