@@ -37,6 +37,7 @@ fn handles_are_clone_send_sync_and_static() {
     is_handle::<Loader>();
     is_handle::<RunningKernel>();
     is_handle::<DescribedKernel>();
+    is_handle::<purebpf::handles::Global<u64>>();
     is_handle::<MapAttributes>();
     is_handle::<ProgramAttributes>();
     is_handle::<purebpf::handles::TypedMap<u32, u64>>();

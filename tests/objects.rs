@@ -77,6 +77,51 @@ fn globals_are_set_before_loading_and_seen_after() {
 }
 
 #[test]
+fn variables_are_shared_while_anybody_holds_them() {
+    if !common::root() {
+        return;
+    }
+    let spec = open("globals.bpf.o");
+    let object = purebpf::load(&spec).unwrap();
+    let calls = object.global::<u64>("calls").unwrap();
+    let result = object.global::<u64>("result").unwrap();
+    let factor = object.global::<u32>("factor").unwrap();
+    let link = object.attach("compute").unwrap();
+    drop(object);
+    assert!(eventually(|| {
+        getpgid();
+        calls.get() > 0
+    }));
+    drop(link);
+    assert_ne!(result.get(), 0);
+    result.set(5).unwrap();
+    assert_eq!(result.fetch_add(u64::MAX).unwrap(), 5);
+    assert_eq!(result.clone().fetch_or(3).unwrap(), 4);
+    assert_eq!(result.fetch_and(!1).unwrap(), 7);
+    assert_eq!(result.fetch_xor(1).unwrap(), 6);
+    assert_eq!(result.compare_exchange(8, 9).unwrap(), Err(7));
+    assert_eq!(result.compare_exchange(7, 9).unwrap(), Ok(7));
+    assert_eq!(result.swap(1).unwrap(), 9);
+    let elsewhere = std::thread::spawn(move || result.get());
+    assert_eq!(elsewhere.join().unwrap(), 1);
+    // Constants are frozen, so that they can only be read.
+    assert!(factor.set(factor.get() + 1).is_err());
+    assert!(factor.swap(1).is_err());
+}
+
+#[test]
+fn a_variable_of_another_size_or_name_is_refused() {
+    if !common::root() {
+        return;
+    }
+    let object = purebpf::load(&open("globals.bpf.o")).unwrap();
+    let error = object.global::<u16>("calls").unwrap_err().to_string();
+    assert!(error.contains("2 bytes, the variable 8"), "{error}");
+    let error = object.global::<u64>("no_such").unwrap_err().to_string();
+    assert!(error.contains("`calls`"), "{error}");
+}
+
+#[test]
 fn constants_are_frozen() {
     if common::root() {
         let object = purebpf::load(&open("globals.bpf.o")).unwrap();
@@ -466,6 +511,7 @@ fn variables_in_an_arena_are_shared_with_user_space() {
         .unwrap();
     assert_eq!(result.return_value, 100);
     assert_eq!(memory.get::<u64>(at).unwrap(), 100);
+    assert_eq!(object.global::<u64>("counter").unwrap().get(), 100);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! running.rs      the running kernel as a TargetKernel; probe.rs: how its features are found out
 //! loader.rs       Loader: options; prepared.rs: Prepared, between maps and programs
 //! load/           the steps: token, BTF, maps, pins, programs; verifier.rs: what a refusal means
-//! object.rs       Object: names to handles
+//! object.rs       Object: names to handles; variables.rs: its variables
 //! light.rs        loader programs: run, and what they leave taken over
 //! auto_attach.rs  what section names say about attaching
 //! error.rs        one error for all of it: phase, program, map, source line, verifier log, hint
@@ -24,6 +24,7 @@ mod object;
 mod prepared;
 mod probe;
 mod running;
+mod variables;
 
 pub use error::{Error, Phase, Rejection};
 pub use loader::{Loader, load};

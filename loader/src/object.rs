@@ -10,6 +10,7 @@ use purebpf_handles::{Link, Map, Program};
 
 use crate::Error;
 use crate::auto_attach;
+use crate::variables::Variables;
 
 /// A program that was loaded, and what its section said.
 #[derive(Clone, Debug)]
@@ -30,6 +31,7 @@ pub struct Object {
     pub(crate) aliases: Vec<(String, String)>,
     pub(crate) programs: IndexMap<String, Loaded>,
     pub(crate) struct_ops: IndexMap<String, StructOps>,
+    pub(crate) variables: Vec<Variables>,
     pub(crate) left_out: Arc<[(String, Error)]>,
     pub(crate) btf: Option<Arc<Btf>>,
 }

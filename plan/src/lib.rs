@@ -29,5 +29,5 @@ pub use plan::{
 };
 pub use spec::{
     MapOrigin, MapSpec, ObjectSpec, OpenOptions, PinPolicy, ProgramSpec, SectionDefinition,
-    SectionFlags, Slot, StructOpsSpec, program_type_of, section_definition,
+    SectionFlags, Slot, StructOpsSpec, Variable, program_type_of, section_definition, variables,
 };

@@ -9,7 +9,7 @@
 use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering};
 
 use nix::errno::Errno;
 
@@ -56,7 +56,28 @@ mod sealed {
         type Value;
         fn load_acquire(&self) -> Self::Value;
         fn store_release(&self, value: Self::Value);
+        fn modify(&self, how: super::Modify, value: Self::Value) -> Self::Value;
+        fn compare_exchange(
+            &self,
+            current: Self::Value,
+            new: Self::Value,
+        ) -> Result<Self::Value, Self::Value>;
     }
+}
+
+/// How an integer is changed in one step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Modify {
+    /// The value is added, and wraps around.
+    Add,
+    /// Bits that are not in the value are cleared.
+    And,
+    /// Bits that are in the value are set.
+    Or,
+    /// Bits that are in the value are turned over.
+    Xor,
+    /// The value takes its place.
+    Swap,
 }
 
 macro_rules! word {
@@ -77,14 +98,32 @@ macro_rules! word {
             fn store_release(&self, value: $word) {
                 self.store(value, Ordering::Release);
             }
+
+            // Programs order such operations with everything around them, so this side does as well.
+            fn modify(&self, how: Modify, value: $word) -> $word {
+                match how {
+                    Modify::Add => self.fetch_add(value, Ordering::SeqCst),
+                    Modify::And => self.fetch_and(value, Ordering::SeqCst),
+                    Modify::Or => self.fetch_or(value, Ordering::SeqCst),
+                    Modify::Xor => self.fetch_xor(value, Ordering::SeqCst),
+                    Modify::Swap => self.swap(value, Ordering::SeqCst),
+                }
+            }
+
+            fn compare_exchange(&self, current: $word, new: $word) -> Result<$word, $word> {
+                Self::compare_exchange(self, current, new, Ordering::SeqCst, Ordering::SeqCst)
+            }
         }
     };
 }
 
 word!(u32, AtomicU32);
+word!(i32, AtomicI32);
 word!(usize, AtomicUsize);
 #[cfg(target_has_atomic = "64")]
 word!(u64, std::sync::atomic::AtomicU64);
+#[cfg(target_has_atomic = "64")]
+word!(i64, std::sync::atomic::AtomicI64);
 
 impl Mapping {
     /// Maps memory, shared with whoever else has the file.
@@ -202,11 +241,41 @@ impl Mapping {
         Some(())
     }
 
-    /// Copies bytes out; `None` outside the mapping. Aligned 8 bytes are read in one go, so that a
-    /// counter is never half old.
+    /// Changes a number in one step, ordered with all that is around it, and returns what it was;
+    /// `None` outside the mapping, unaligned or read-only.
+    #[must_use]
+    pub fn modify<W: Word>(&self, offset: usize, how: Modify, value: W) -> Option<W> {
+        use sealed::Atomic;
+        let word = self.writable.then(|| self.word::<W>(offset))??;
+        Some(word.modify(how, value))
+    }
+
+    /// Replaces a number if it is `current`, in one step; the result is what it was, an error if it
+    /// was another. `None` as for [`Self::modify`].
+    #[must_use]
+    pub fn compare_exchange<W: Word>(
+        &self,
+        offset: usize,
+        current: W,
+        new: W,
+    ) -> Option<Result<W, W>> {
+        use sealed::Atomic;
+        let word = self.writable.then(|| self.word::<W>(offset))??;
+        Some(word.compare_exchange(current, new))
+    }
+
+    /// Copies bytes out; `None` outside the mapping. Aligned 8 bytes are read in one go, and so are
+    /// 4 if that is all, so that a counter is never half old.
     #[must_use]
     pub fn read(&self, offset: usize, to: &mut [u8]) -> Option<()> {
         let from = self.at(offset, to.len())?;
+        if let Ok(word) = <&mut [u8; 4]>::try_from(&mut *to)
+            && from.cast::<u32>().is_aligned()
+        {
+            // SAFETY: four bytes that `at` found to be inside, and aligned.
+            *word = unsafe { from.cast::<u32>().read_volatile() }.to_ne_bytes();
+            return Some(());
+        }
         let head = from.align_offset(8).min(to.len());
         let (head, rest) = to.split_at_mut_checked(head)?;
         let (middle, tail) = rest.as_chunks_mut::<8>();
@@ -231,10 +300,17 @@ impl Mapping {
     }
 
     /// Copies bytes in; `None` outside the mapping or if it is read-only. Aligned 8 bytes are
-    /// written in one go.
+    /// written in one go, and so are 4 if that is all.
     #[must_use]
     pub fn write(&self, offset: usize, from: &[u8]) -> Option<()> {
         let mut at = self.writable.then(|| self.at(offset, from.len()))??;
+        if let Ok(word) = <[u8; 4]>::try_from(from)
+            && at.cast::<u32>().is_aligned()
+        {
+            // SAFETY: four bytes that `at` found to be inside, writable and aligned.
+            unsafe { at.cast::<u32>().write_volatile(u32::from_ne_bytes(word)) };
+            return Some(());
+        }
         let head = at.align_offset(8).min(from.len());
         let (head, rest) = from.split_at_checked(head)?;
         let (middle, tail) = rest.as_chunks::<8>();

@@ -27,6 +27,7 @@ pub(crate) mod section;
 mod slots;
 pub(crate) mod struct_ops;
 
+pub use global::{Variable, variables};
 pub use map::{MapOrigin, MapSpec, PinPolicy, Slot};
 pub use object::{ObjectSpec, OpenOptions};
 pub use program::ProgramSpec;
