@@ -30,7 +30,10 @@ mod token;
 pub mod tracefs;
 
 pub use btf::BtfObject;
-pub use buffer::{Record, RingBuffer};
+pub use buffer::{
+    PerfBuffer, PerfBufferOptions, PerfRecord, PerfSample, Record, Reservation, RingBuffer,
+    UserRingBuffer,
+};
 pub use error::Error;
 pub use id::{BtfId, LinkId, MapId, ProgramId};
 pub use link::Link;

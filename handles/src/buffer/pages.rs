@@ -13,9 +13,9 @@ use purebpf_syscall::Mapping;
 /// Bytes of a record's header: length and flags, then a number of the kernel's own.
 pub(super) const HEADER: usize = 8;
 /// In the length: the program still writes the record (`BPF_RINGBUF_BUSY_BIT`).
-const BUSY: u32 = 1 << 31;
+pub(super) const BUSY: u32 = 1 << 31;
 /// In the length: the program does not want it to be seen (`BPF_RINGBUF_DISCARD_BIT`).
-const DISCARD: u32 = 1 << 30;
+pub(super) const DISCARD: u32 = 1 << 30;
 
 /// The pages of one ring buffer.
 pub(super) struct Pages {

@@ -6,9 +6,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use purebpf_insn::{MapFlags, MapType};
-use purebpf_syscall::{Epoll, Errno, MapRequest, Mapping, host::page_size};
+use purebpf_syscall::{Epoll, MapRequest, Mapping, host::page_size};
 
 use super::pages::{Corrupt, HEADER, Pages, Place};
+use super::wait::wait;
 use crate::error::boxed;
 use crate::{Error, Map};
 
@@ -118,11 +119,7 @@ impl RingBuffer {
     /// # Errors
     /// What the kernel says.
     pub fn wait(&self, timeout: Option<Duration>) -> Result<bool, Error> {
-        match self.epoll.wait(timeout) {
-            Ok(ready) => Ok(!ready.is_empty()),
-            Err(error) if error.errno() == Errno::EINTR => Ok(false),
-            Err(error) => Err(Error::call("ring buffer", "wait for it")(error)),
-        }
+        wait(&self.epoll, &"ring buffer", timeout)
     }
 
     /// Calls `handle` with each record that is there, and returns how many these were. It ends even
