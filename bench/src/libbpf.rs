@@ -6,7 +6,7 @@ use std::ptr;
 
 use libbpf_sys as sys;
 
-use crate::report::{MapRow, ProgramRow, Side};
+use crate::report::{KernelMap, MapResult, MapRow, ProgramRow, Side};
 
 struct Object(ptr::NonNull<sys::bpf_object>);
 
@@ -55,6 +55,14 @@ impl Object {
         for program in self.programs() {
             let name = text(unsafe { sys::bpf_program__name(program) });
             unsafe { sys::bpf_program__set_autoload(program, name == wanted) };
+        }
+    }
+
+    fn only_map(&self, wanted: &str) {
+        self.only("");
+        for map in self.maps() {
+            let name = text(unsafe { sys::bpf_map__name(map) });
+            unsafe { sys::bpf_map__set_autocreate(map, name == wanted) };
         }
     }
 
@@ -128,6 +136,28 @@ fn tag(program: *mut sys::bpf_program) -> Option<[u8; 8]> {
     (result == 0).then_some(info.tag)
 }
 
+fn kernel_map(map: *mut sys::bpf_map) -> Option<KernelMap> {
+    let mut info: sys::bpf_map_info = unsafe { std::mem::zeroed() };
+    let mut len = size_of_val(&info) as u32;
+    let fd = unsafe { sys::bpf_map__fd(map) };
+    let result = unsafe { sys::bpf_map_get_info_by_fd(fd, &mut info, &mut len) };
+    (result == 0).then(|| KernelMap {
+        name: text(info.name.as_ptr()),
+        ty: info.type_,
+        key_size: info.key_size,
+        value_size: info.value_size,
+        max_entries: info.max_entries,
+        flags: info.map_flags,
+        extra: info.map_extra,
+        types: [
+            info.btf_key_type_id,
+            info.btf_value_type_id,
+            info.btf_vmlinux_value_type_id,
+        ],
+        of_module: info.btf_vmlinux_id != 0,
+    })
+}
+
 /// Everything about one object.
 pub fn results(path: &Path) -> Side {
     be_quiet();
@@ -156,12 +186,39 @@ pub fn results(path: &Path) -> Side {
         open_error: None,
         whole: errno == 0,
         whole_error: (errno != 0).then(|| format!("errno {errno}")),
+        created: maps.iter().map(|map| map_alone(path, &map.name)).collect(),
         maps,
         programs: names
             .into_iter()
             .map(|(name, section)| alone(path, name, section))
             .collect(),
     }
+}
+
+fn map_alone(path: &Path, name: &str) -> MapResult {
+    let mut result = MapResult {
+        name: name.to_owned(),
+        ..MapResult::default()
+    };
+    let Ok(object) = Object::open(path) else {
+        return result;
+    };
+    let named = |map: &*mut sys::bpf_map| text(unsafe { sys::bpf_map__name(*map) }) == name;
+    let Some(map) = object.maps().find(named) else {
+        return result;
+    };
+    object.only_map(name);
+    // Slots of other maps are filled at the load, created or not; only struct_ops needs programs.
+    let is_struct_ops = unsafe { sys::bpf_map__type(map) } == sys::BPF_MAP_TYPE_STRUCT_OPS;
+    result.errno = match is_struct_ops {
+        true => object.load(),
+        false => object.prepare(),
+    };
+    match result.errno {
+        0 => result.kernel = kernel_map(map),
+        errno => result.error = Some(format!("errno {errno}")),
+    }
+    result
 }
 
 fn alone(path: &Path, name: String, section: String) -> ProgramRow {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! compare.rs  cargo run --release -- compare DIR: program by program against libbpf
+//! known.rs    differences from libbpf that have a reason
 //! speed.rs    cargo run --release -- speed: instructions and time to load an object
 //! btf.rs      cargo run --release -- btf: instructions and time to read, search and merge BTF
 //! read.rs     cargo run --release -- read FILES...: what both read of the same BTF
@@ -19,6 +20,7 @@ mod btf;
 mod compare;
 mod corpus;
 mod dump;
+mod known;
 mod libbpf;
 mod libbpf_dump;
 mod ours;

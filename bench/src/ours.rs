@@ -4,9 +4,9 @@ use std::path::Path;
 
 use purebpf::insn::{Endian, opcode};
 use purebpf::plan::{Plan, ProgramPlan, Reference};
-use purebpf::{Loader, ObjectSpec, RunningKernel};
+use purebpf::{Loader, Map, ObjectSpec, RunningKernel};
 
-use crate::report::{MapRow, ProgramRow, Side};
+use crate::report::{KernelMap, MapResult, MapRow, ProgramRow, Side};
 
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
@@ -54,11 +54,54 @@ pub fn results(path: &Path) -> Side {
         whole_error: whole.as_ref().err().map(|error| chain(error)),
         whole: whole.is_ok(),
         maps: maps.collect(),
+        created: spec
+            .maps()
+            .map(|map| map_alone(&loader, &spec, &map.name))
+            .collect(),
         programs: spec
             .programs()
             .map(|p| alone(&loader, &spec, &p.name, &p.section))
             .collect(),
     }
+}
+
+fn map_alone(loader: &Loader, spec: &ObjectSpec, name: &str) -> MapResult {
+    let mut spec = spec.clone();
+    spec.programs_mut()
+        .for_each(|program| program.autoload = false);
+    spec.maps_mut()
+        .for_each(|map| map.autocreate = map.name == name);
+    let mut result = MapResult {
+        name: name.to_owned(),
+        ..MapResult::default()
+    };
+    match loader.load(&spec) {
+        Ok(object) => result.kernel = object.map(name).ok().as_ref().and_then(kernel_map),
+        Err(error) => {
+            result.errno = error.errno().unwrap_or(0);
+            result.error = Some(format!("{}: {}", error.phase().name(), chain(&error)));
+        }
+    }
+    result
+}
+
+fn kernel_map(map: &Map) -> Option<KernelMap> {
+    let info = map.info().ok()?;
+    Some(KernelMap {
+        name: info.name,
+        ty: info.map_type.0,
+        key_size: info.key_size,
+        value_size: info.value_size,
+        max_entries: info.max_entries,
+        flags: info.flags.bits(),
+        extra: info.map_extra,
+        types: [
+            info.btf_key_type_id,
+            info.btf_value_type_id,
+            info.btf_vmlinux_value_type_id,
+        ],
+        of_module: info.btf_vmlinux_id != 0,
+    })
 }
 
 fn alone(loader: &Loader, spec: &ObjectSpec, name: &str, section: &str) -> ProgramRow {

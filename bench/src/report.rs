@@ -19,6 +19,8 @@ pub struct Side {
     pub whole: bool,
     pub whole_error: Option<String>,
     pub maps: Vec<MapRow>,
+    /// What became of each map, created by itself.
+    pub created: Vec<MapResult>,
     pub programs: Vec<ProgramRow>,
 }
 
@@ -32,6 +34,32 @@ pub struct MapRow {
     pub max_entries: u32,
     pub flags: u32,
     pub extra: u64,
+}
+
+/// A map, created by itself: an object without programs and other maps.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct MapResult {
+    pub name: String,
+    /// What the kernel says of it, once it is there.
+    pub kernel: Option<KernelMap>,
+    pub errno: i32,
+    pub error: Option<String>,
+}
+
+/// A map as the kernel knows it.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KernelMap {
+    pub name: String,
+    pub ty: u32,
+    pub key_size: u32,
+    pub value_size: u32,
+    pub max_entries: u32,
+    pub flags: u32,
+    pub extra: u64,
+    /// Types of key and value in the object's BTF, and of the value in the kernel's.
+    pub types: [u32; 3],
+    /// Whether the value's type is of a module's BTF.
+    pub of_module: bool,
 }
 
 /// A program, loaded by itself.

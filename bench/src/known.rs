@@ -1,0 +1,28 @@
+//! Differences from libbpf that are on purpose, or its version's: what of our fixtures, and why.
+
+struct Known {
+    file: &'static str,
+    /// A program or map, the whole object if empty; `*` for all of them.
+    name: &'static str,
+    why: &'static str,
+}
+
+const RING_WITH_TYPE: &str = "libbpf passes on the size of a ring buffer's records as the size of \
+    its values, which the kernel refuses";
+const EMPTY_SLOT: &str = "libbpf puts what is not loaded or created into a slot, which the kernel \
+    refuses; here the slot stays empty";
+
+#[rustfmt::skip]
+const KNOWN: &[Known] = &[
+    Known { file: "attach.bpf.o", name: "*", why: RING_WITH_TYPE },
+    Known { file: "maps.bpf.o", name: "head", why: EMPTY_SLOT },
+    Known { file: "maps.bpf.o", name: "outer", why: EMPTY_SLOT },
+];
+
+/// Why something of a file may differ.
+pub fn reason(file: &str, name: &str) -> Option<&'static str> {
+    KNOWN
+        .iter()
+        .find(|known| known.file == file && (known.name == name || known.name == "*"))
+        .map(|known| known.why)
+}
