@@ -14,6 +14,7 @@ use crate::report::{MapResult, ProgramRow, Report};
 /// How many objects, programs and maps fared how.
 #[derive(Default)]
 struct Tally {
+    lists_neither: bool,
     objects: usize,
     opened: [usize; 2],
     whole: [usize; 2],
@@ -57,7 +58,7 @@ impl Outcomes {
     }
 }
 
-pub fn run(folder: &Path, jobs: usize) -> anyhow::Result<()> {
+pub fn run(folder: &Path, jobs: usize, neither: bool) -> anyhow::Result<()> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
         .with_context(|| format!("reading {}", folder.display()))?
         .filter_map(|entry| Some(entry.ok()?.path()))
@@ -78,7 +79,10 @@ pub fn run(folder: &Path, jobs: usize) -> anyhow::Result<()> {
     });
     let mut reports = reports.into_inner().unwrap();
     reports.sort_by(|a, b| a.0.cmp(&b.0));
-    let mut tally = Tally::default();
+    let mut tally = Tally {
+        lists_neither: neither,
+        ..Tally::default()
+    };
     for (file, report) in &reports {
         match report {
             Ok(report) => tally.add(report),
@@ -193,8 +197,11 @@ impl Tally {
 
     /// What the kernel refuses it refuses for the same reason; what never came so far has no number.
     fn errors(&mut self, file: &str, name: &str, theirs: i32, ours: i32, why: Option<&str>) {
+        let why = first_line(why.unwrap_or_default());
+        if self.lists_neither {
+            println!("NEITHER {file} {name}: {theirs}, here {ours}: {why}");
+        }
         if ours != 0 && theirs != ours {
-            let why = first_line(why.unwrap_or_default());
             self.differ(
                 "ERRNO",
                 file,

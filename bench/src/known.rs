@@ -11,12 +11,24 @@ const RING_WITH_TYPE: &str = "libbpf passes on the size of a ring buffer's recor
     its values, which the kernel refuses";
 const EMPTY_SLOT: &str = "libbpf puts what is not loaded or created into a slot, which the kernel \
     refuses; here the slot stays empty";
+const SINCE_1_8: &str = "libbpf knows this section from 1.8 on, here is 1.7";
 
 #[rustfmt::skip]
 const KNOWN: &[Known] = &[
     Known { file: "attach.bpf.o", name: "*", why: RING_WITH_TYPE },
     Known { file: "maps.bpf.o", name: "head", why: EMPTY_SLOT },
     Known { file: "maps.bpf.o", name: "outer", why: EMPTY_SLOT },
+    Known { file: "sections.bpf.o", name: "on_tracepoint_s", why: SINCE_1_8 },
+    Known { file: "sections.bpf.o", name: "on_tp_s", why: SINCE_1_8 },
+    Known { file: "sections.bpf.o", name: "on_raw_tracepoint_s", why: SINCE_1_8 },
+    Known { file: "sections.bpf.o", name: "on_raw_tp_s", why: SINCE_1_8 },
+    Known { file: "sections.bpf.o", name: "on_tp_btf_s", why: SINCE_1_8 },
+    Known { file: "sections.bpf.o", name: "on_fsession_multi", why: SINCE_1_8 },
+    Known { file: "sections.bpf.o", name: "on_fsession_multi_s", why: SINCE_1_8 },
+    Known { file: "sections.bpf.o", name: "on_fentry_multi", why: SINCE_1_8 },
+    Known { file: "sections.bpf.o", name: "on_fentry_multi_s", why: SINCE_1_8 },
+    Known { file: "sections.bpf.o", name: "on_fexit_multi", why: SINCE_1_8 },
+    Known { file: "sections.bpf.o", name: "on_fexit_multi_s", why: SINCE_1_8 },
 ];
 
 /// Why something of a file may differ.

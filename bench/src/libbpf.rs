@@ -58,11 +58,14 @@ impl Object {
         }
     }
 
-    fn only_map(&self, wanted: &str) {
+    /// One of struct_ops comes with its programs, and these with the object's other maps.
+    fn only_map(&self, wanted: &str, is_struct_ops: bool) {
         self.only("");
         for map in self.maps() {
             let name = text(unsafe { sys::bpf_map__name(map) });
-            unsafe { sys::bpf_map__set_autocreate(map, name == wanted) };
+            let is_needed =
+                is_struct_ops && unsafe { sys::bpf_map__type(map) } != sys::BPF_MAP_TYPE_STRUCT_OPS;
+            unsafe { sys::bpf_map__set_autocreate(map, name == wanted || is_needed) };
         }
     }
 
@@ -89,8 +92,12 @@ impl Object {
         self.maps().map(row).collect()
     }
 
-    /// Final instructions with fds zeroed, and the maps that they refer to.
-    fn instructions(&self, program: *mut sys::bpf_program) -> (Vec<u64>, Vec<(usize, String)>) {
+    /// Final instructions with fds zeroed, the maps that they refer to, and whether fds of modules'
+    /// BTF were among them.
+    fn instructions(
+        &self,
+        program: *mut sys::bpf_program,
+    ) -> (Vec<u64>, Vec<(usize, String)>, bool) {
         let insns = unsafe {
             let count = sys::bpf_program__insn_cnt(program) as usize;
             std::slice::from_raw_parts(sys::bpf_program__insns(program).cast::<[u8; 8]>(), count)
@@ -101,6 +108,7 @@ impl Object {
             .collect();
         let mut words: Vec<u64> = insns.iter().map(|insn| u64::from_le_bytes(*insn)).collect();
         let mut maps = Vec::new();
+        let mut has_modules = false;
         for index in 0..words.len() {
             let [code, regs, _, _, a, b, c, d] = words[index].to_le_bytes();
             if code != 0x18 {
@@ -118,13 +126,14 @@ impl Object {
                 // The fd of a module's BTF.
                 3 => {
                     if let Some(second) = words.get_mut(index + 1) {
+                        has_modules |= *second >> 32 != 0;
                         *second &= 0xffff_ffff;
                     }
                 }
                 _ => {}
             }
         }
-        (words, maps)
+        (words, maps, has_modules)
     }
 }
 
@@ -207,9 +216,9 @@ fn map_alone(path: &Path, name: &str) -> MapResult {
     let Some(map) = object.maps().find(named) else {
         return result;
     };
-    object.only_map(name);
     // Slots of other maps are filled at the load, created or not; only struct_ops needs programs.
     let is_struct_ops = unsafe { sys::bpf_map__type(map) } == sys::BPF_MAP_TYPE_STRUCT_OPS;
+    object.only_map(name, is_struct_ops);
     result.errno = match is_struct_ops {
         true => object.load(),
         false => object.prepare(),
@@ -240,13 +249,14 @@ fn alone(path: &Path, name: String, section: String) -> ProgramRow {
     let Some(program) = object.programs().find(named) else {
         return row;
     };
-    let (insns, maps) = object.instructions(program);
+    let (insns, maps, has_modules) = object.instructions(program);
     row.insns = Some(insns);
     row.maps = maps;
     row.errno = object.load();
     row.loaded = row.errno == 0;
     match row.loaded {
-        true => row.tag = tag(program),
+        // The kernel zeroes fds of maps before it makes the tag, but not these.
+        true => row.tag = if has_modules { None } else { tag(program) },
         false => row.error = Some(format!("load: errno {}", row.errno)),
     }
     row

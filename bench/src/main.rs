@@ -50,6 +50,9 @@ enum Command {
         /// How many objects at once
         #[arg(long, default_value_t = 2)]
         jobs: usize,
+        /// Also list what loads with neither, and why
+        #[arg(long)]
+        neither: bool,
     },
     /// One object, results as JSON
     One {
@@ -133,7 +136,11 @@ enum Who {
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
-        Command::Compare { folder, jobs } => compare::run(&folder, jobs),
+        Command::Compare {
+            folder,
+            jobs,
+            neither,
+        } => compare::run(&folder, jobs, neither),
         Command::One { file } => {
             let report = report::Report {
                 file: file

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use purebpf::insn::{Endian, opcode};
 use purebpf::plan::{Plan, ProgramPlan, Reference};
-use purebpf::{Loader, Map, ObjectSpec, RunningKernel};
+use purebpf::{Loader, Map, MapSpec, MapType, ObjectSpec, RunningKernel};
 
 use crate::report::{KernelMap, MapResult, MapRow, ProgramRow, Side};
 
@@ -69,8 +69,11 @@ fn map_alone(loader: &Loader, spec: &ObjectSpec, name: &str) -> MapResult {
     let mut spec = spec.clone();
     spec.programs_mut()
         .for_each(|program| program.autoload = false);
-    spec.maps_mut()
-        .for_each(|map| map.autocreate = map.name == name);
+    let is_struct_ops = |map: &MapSpec| map.map_type == MapType::STRUCT_OPS;
+    let needs_others = spec.map(name).is_ok_and(is_struct_ops);
+    spec.maps_mut().for_each(|map| {
+        map.autocreate = map.name == name || needs_others && !is_struct_ops(map);
+    });
     let mut result = MapResult {
         name: name.to_owned(),
         ..MapResult::default()
