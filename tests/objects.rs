@@ -15,8 +15,8 @@ mod support;
 
 use purebpf::handles::{TestRun, UpdateFlags};
 use purebpf::plan::TargetKernel as _;
-use purebpf::{Loader, Map, MapFlags, Object, ObjectSpec, RunningKernel};
-use support::{eventually, getpgid, older_than, open};
+use purebpf::{Loader, Map, MapFlags, Object, RunningKernel};
+use support::{eventually, getpgid, number, older_than, open, variable};
 
 /// Runs a raw tracepoint program once, on purpose.
 fn run(object: &Object, program: &str) -> u32 {
@@ -27,29 +27,6 @@ fn run(object: &Object, program: &str) -> u32 {
         .test_run(&run)
         .unwrap()
         .return_value
-}
-
-/// The value of a variable of the loaded object.
-fn variable(object: &Object, spec: &ObjectSpec, section: &str, name: &str) -> Vec<u8> {
-    let btf = spec.btf().unwrap();
-    let id = btf.find(section, purebpf::btf::Kind::Datasec).unwrap();
-    let purebpf::btf::TypeKind::Datasec { secinfos, .. } = btf.ty(id).unwrap().kind else {
-        panic!("{section} is no section");
-    };
-    let entry = secinfos
-        .iter()
-        .find(|entry| btf.name(entry.ty).unwrap() == name)
-        .unwrap();
-    let mut value = vec![0; entry.size as usize];
-    let memory = object.map(section).unwrap().memory().unwrap();
-    memory.read(entry.offset as usize, &mut value).unwrap();
-    value
-}
-
-fn number(bytes: &[u8]) -> u64 {
-    let mut wide = [0; 8];
-    wide[..bytes.len()].copy_from_slice(bytes);
-    u64::from_le_bytes(wide)
 }
 
 #[test]

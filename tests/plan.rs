@@ -306,3 +306,14 @@ fn contexts_are_told_to_kernels_that_do_not_know_the_tag() {
         }
     }
 }
+
+#[test]
+fn every_type_of_map_is_in_the_fixture() {
+    let spec = open("map_kinds.bpf.o");
+    for map_type in MapType::known().filter(|ty| *ty != MapType::UNSPEC) {
+        assert!(
+            spec.maps().any(|map| map.map_type == map_type),
+            "{map_type}"
+        );
+    }
+}

@@ -1,31 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // What modules of the kernel bring: functions that programs call or trace, and types. Where there is
 // no such module, or it has no BTF, functions are missing and the programs that call them still load.
-#include "types.h"
+#include "conntrack.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 
 char LICENSE[] SEC("license") = "GPL";
-
-struct nf_conn;
-
-struct bpf_sock_tuple {
-	struct {
-		__be32 saddr;
-		__be32 daddr;
-		__be16 sport;
-		__be16 dport;
-	} ipv4;
-};
-
-/* As the first kernels had it; it has grown since. */
-struct bpf_ct_opts___first {
-	__s32 netns_id;
-	__s32 error;
-	__u8 l4proto;
-	__u8 dir;
-	__u8 reserved[2];
-};
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -58,9 +38,6 @@ extern struct nf_conn *bpf_skb_ct_lookup___two_arguments(struct __sk_buff *ctx,
 							 struct bpf_sock_tuple *tuple) __ksym __weak;
 extern int bpf_ct_never_heard_of(struct nf_conn *connection) __ksym __weak;
 
-enum { MISSING = 100, FOUND = 200, NOT_FOUND = 300 };
-enum { ENOENT = 2, TCP = 6, CURRENT_NETNS = -1 };
-
 __u64 traced;
 int error;
 bool has_type;
@@ -70,38 +47,20 @@ __u32 size;
 __u32 offset;
 bool has_bbr;
 
-/* Asks for a connection that is not there: the function says so in its options. */
-#define LOOK_UP(function)                                                                          \
-	struct bpf_sock_tuple tuple = {};                                                          \
-	struct bpf_ct_opts___first opts = { .netns_id = CURRENT_NETNS, .l4proto = TCP };           \
-	struct nf_conn *connection;                                                                \
-                                                                                                   \
-	if (!function || !bpf_ct_release)                                                          \
-		return MISSING;                                                                    \
-	connection = function(ctx, &tuple, sizeof(tuple), &opts, sizeof(opts));                    \
-	error = opts.error;                                                                        \
-	if (!connection)                                                                           \
-		return NOT_FOUND;                                                                  \
-	bpf_ct_release(connection);                                                                \
-	return FOUND;
-
 SEC("tc")
 int look_up_from_tc(struct __sk_buff *ctx)
 {
-	LOOK_UP(bpf_skb_ct_lookup)
+	if (!bpf_skb_ct_lookup || !bpf_ct_release)
+		return MISSING;
+	return LOOK_UP(bpf_skb_ct_lookup, ctx, error);
 }
 
 SEC("xdp")
 int look_up_from_xdp(struct xdp_md *ctx)
 {
-	LOOK_UP(bpf_xdp_ct_lookup)
-}
-
-/* A socket filter may not call it. */
-SEC("socket")
-int look_up_from_socket(struct __sk_buff *ctx)
-{
-	LOOK_UP(bpf_skb_ct_lookup)
+	if (!bpf_xdp_ct_lookup || !bpf_ct_release)
+		return MISSING;
+	return LOOK_UP(bpf_xdp_ct_lookup, ctx, error);
 }
 
 /* The module has a function of this name with more arguments, and none of the other name. */
@@ -117,51 +76,40 @@ int others_are_missing(struct __sk_buff *ctx)
 	return MISSING;
 }
 
-SEC("tc")
-int leaks_a_connection(struct __sk_buff *ctx)
-{
-	struct bpf_sock_tuple tuple = {};
-	struct bpf_ct_opts___first opts = { .netns_id = CURRENT_NETNS, .l4proto = TCP };
-
-	if (!bpf_skb_ct_lookup)
-		return MISSING;
-	return bpf_skb_ct_lookup(ctx, &tuple, sizeof(tuple), &opts, sizeof(opts)) ? FOUND : NOT_FOUND;
-}
-
-SEC("fentry/nf_conntrack:nf_conntrack_in")
+SEC("fentry/nf_conntrack:nf_conntrack_find_get")
 int on_entry(__u64 *ctx)
 {
 	traced++;
 	return 0;
 }
 
-SEC("fexit/nf_conntrack:nf_conntrack_in")
+SEC("fexit/nf_conntrack:nf_conntrack_find_get")
 int on_exit(__u64 *ctx)
 {
 	traced++;
 	return 0;
 }
 
-SEC("fentry/nf_conntrack_in")
+SEC("fentry/nf_conntrack_find_get")
 int on_entry_of_any_module(__u64 *ctx)
 {
 	traced++;
 	return 0;
 }
 
-SEC("fentry/nf_connt:nf_conntrack_in")
+SEC("fentry/nf_connt:nf_conntrack_find_get")
 int on_entry_by_beginning_of_module(__u64 *ctx)
 {
 	return 0;
 }
 
-SEC("fentry/tcp_bbr:nf_conntrack_in")
+SEC("fentry/tcp_bbr:nf_conntrack_find_get")
 int on_entry_in_wrong_module(__u64 *ctx)
 {
 	return 0;
 }
 
-SEC("fentry/never_heard_of:nf_conntrack_in")
+SEC("fentry/never_heard_of:nf_conntrack_find_get")
 int on_entry_in_missing_module(__u64 *ctx)
 {
 	return 0;
