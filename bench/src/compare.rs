@@ -26,8 +26,8 @@ struct Tally {
     same_insns: usize,
     different_insns: usize,
     insns_of_one: usize,
-    same_tags: usize,
-    different_tags: usize,
+    same_in_kernel: usize,
+    different_in_kernel: usize,
     map_rows: usize,
     different_maps: usize,
 }
@@ -230,11 +230,11 @@ impl Tally {
             (None, None) => {}
             _ => self.insns_of_one += 1,
         }
-        match (theirs.tag, ours.tag) {
-            (Some(a), Some(b)) if a == b => self.same_tags += 1,
-            (Some(_), Some(_)) => {
-                self.different_tags += 1;
-                self.differ("TAG", file, name, "the kernel's tags differ");
+        match (&theirs.kernel, &ours.kernel) {
+            (Some(a), Some(b)) if a == b => self.same_in_kernel += 1,
+            (Some(a), Some(b)) => {
+                self.different_in_kernel += 1;
+                self.differ("LOADED", file, name, &format!("{a:?} here {b:?}"));
             }
             _ => {}
         }
@@ -260,8 +260,8 @@ impl Tally {
             self.same_insns, self.different_insns, self.insns_of_one
         );
         println!(
-            "program tags                 {} same, {} differ",
-            self.same_tags, self.different_tags
+            "programs in the kernel       {} same, {} differ",
+            self.same_in_kernel, self.different_in_kernel
         );
         println!(
             "maps as declared             {}, {} differ",

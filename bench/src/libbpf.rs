@@ -6,7 +6,8 @@ use std::ptr;
 
 use libbpf_sys as sys;
 
-use crate::report::{KernelMap, MapResult, MapRow, ProgramRow, Side};
+use crate::kernel;
+use crate::report::{MapResult, MapRow, ProgramRow, Side};
 
 struct Object(ptr::NonNull<sys::bpf_object>);
 
@@ -137,36 +138,6 @@ impl Object {
     }
 }
 
-fn tag(program: *mut sys::bpf_program) -> Option<[u8; 8]> {
-    let mut info: sys::bpf_prog_info = unsafe { std::mem::zeroed() };
-    let mut len = size_of_val(&info) as u32;
-    let fd = unsafe { sys::bpf_program__fd(program) };
-    let result = unsafe { sys::bpf_prog_get_info_by_fd(fd, &mut info, &mut len) };
-    (result == 0).then_some(info.tag)
-}
-
-fn kernel_map(map: *mut sys::bpf_map) -> Option<KernelMap> {
-    let mut info: sys::bpf_map_info = unsafe { std::mem::zeroed() };
-    let mut len = size_of_val(&info) as u32;
-    let fd = unsafe { sys::bpf_map__fd(map) };
-    let result = unsafe { sys::bpf_map_get_info_by_fd(fd, &mut info, &mut len) };
-    (result == 0).then(|| KernelMap {
-        name: text(info.name.as_ptr()),
-        ty: info.type_,
-        key_size: info.key_size,
-        value_size: info.value_size,
-        max_entries: info.max_entries,
-        flags: info.map_flags,
-        extra: info.map_extra,
-        types: [
-            info.btf_key_type_id,
-            info.btf_value_type_id,
-            info.btf_vmlinux_value_type_id,
-        ],
-        of_module: info.btf_vmlinux_id != 0,
-    })
-}
-
 /// Everything about one object.
 pub fn results(path: &Path) -> Side {
     be_quiet();
@@ -224,7 +195,7 @@ fn map_alone(path: &Path, name: &str) -> MapResult {
         false => object.prepare(),
     };
     match result.errno {
-        0 => result.kernel = kernel_map(map),
+        0 => result.kernel = kernel::map(unsafe { sys::bpf_map__fd(map) }),
         errno => result.error = Some(format!("errno {errno}")),
     }
     result
@@ -255,8 +226,9 @@ fn alone(path: &Path, name: String, section: String) -> ProgramRow {
     row.errno = object.load();
     row.loaded = row.errno == 0;
     match row.loaded {
-        // The kernel zeroes fds of maps before it makes the tag, but not these.
-        true => row.tag = if has_modules { None } else { tag(program) },
+        true => {
+            row.kernel = kernel::program(unsafe { sys::bpf_program__fd(program) }, has_modules);
+        }
         false => row.error = Some(format!("load: errno {}", row.errno)),
     }
     row

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! compare.rs  cargo run --release -- compare DIR: program by program against libbpf
+//! kernel.rs   what the kernel says of maps and programs
 //! known.rs    differences from libbpf that have a reason
 //! speed.rs    cargo run --release -- speed: instructions and time to load an object
 //! btf.rs      cargo run --release -- btf: instructions and time to read, search and merge BTF
@@ -20,6 +21,7 @@ mod btf;
 mod compare;
 mod corpus;
 mod dump;
+mod kernel;
 mod known;
 mod libbpf;
 mod libbpf_dump;

@@ -1,12 +1,14 @@
 //! What purebpf makes of an object.
 
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::Path;
 
 use purebpf::insn::{Endian, opcode};
-use purebpf::plan::{Plan, ProgramPlan, Reference};
-use purebpf::{Loader, Map, MapSpec, MapType, ObjectSpec, RunningKernel};
+use purebpf::plan::{InsnReference, Plan, ProgramPlan, Reference};
+use purebpf::{Loader, MapSpec, MapType, ObjectSpec, RunningKernel};
 
-use crate::report::{KernelMap, MapResult, MapRow, ProgramRow, Side};
+use crate::kernel;
+use crate::report::{MapResult, MapRow, ProgramRow, Side};
 
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
@@ -79,32 +81,16 @@ fn map_alone(loader: &Loader, spec: &ObjectSpec, name: &str) -> MapResult {
         ..MapResult::default()
     };
     match loader.load(&spec) {
-        Ok(object) => result.kernel = object.map(name).ok().as_ref().and_then(kernel_map),
+        Ok(object) => {
+            let map = object.map(name).ok();
+            result.kernel = map.and_then(|map| kernel::map(map.as_fd().as_raw_fd()));
+        }
         Err(error) => {
             result.errno = error.errno().unwrap_or(0);
             result.error = Some(format!("{}: {}", error.phase().name(), chain(&error)));
         }
     }
     result
-}
-
-fn kernel_map(map: &Map) -> Option<KernelMap> {
-    let info = map.info().ok()?;
-    Some(KernelMap {
-        name: info.name,
-        ty: info.map_type.0,
-        key_size: info.key_size,
-        value_size: info.value_size,
-        max_entries: info.max_entries,
-        flags: info.flags.bits(),
-        extra: info.map_extra,
-        types: [
-            info.btf_key_type_id,
-            info.btf_value_type_id,
-            info.btf_vmlinux_value_type_id,
-        ],
-        of_module: info.btf_vmlinux_id != 0,
-    })
 }
 
 fn alone(loader: &Loader, spec: &ObjectSpec, name: &str, section: &str) -> ProgramRow {
@@ -118,10 +104,11 @@ fn alone(loader: &Loader, spec: &ObjectSpec, name: &str, section: &str) -> Progr
     for program in spec.programs_mut() {
         program.autoload = program.name == name;
     }
+    let mut has_modules = false;
     match loader.plan(&spec) {
         Ok(plan) => {
             if let Some(program) = plan.programs.iter().find(|program| program.name == name) {
-                instructions(&plan, program, &mut row);
+                has_modules = instructions(&plan, program, &mut row);
             }
         }
         Err(error) => {
@@ -132,7 +119,9 @@ fn alone(loader: &Loader, spec: &ObjectSpec, name: &str, section: &str) -> Progr
     match loader.load(&spec) {
         Ok(object) => {
             row.loaded = true;
-            row.tag = object.program(name).ok().map(|program| program.tag());
+            let program = object.program(name).ok();
+            row.kernel = program
+                .and_then(|program| kernel::program(program.as_fd().as_raw_fd(), has_modules));
         }
         Err(error) => {
             row.errno = error.errno().unwrap_or(0);
@@ -142,8 +131,11 @@ fn alone(loader: &Loader, spec: &ObjectSpec, name: &str, section: &str) -> Progr
     row
 }
 
-fn instructions(plan: &Plan, program: &ProgramPlan, row: &mut ProgramRow) {
-    let Ok(code) = &program.code else { return };
+/// Puts the final instructions into the row, and says whether modules' BTF is in them.
+fn instructions(plan: &Plan, program: &ProgramPlan, row: &mut ProgramRow) -> bool {
+    let Ok(code) = &program.code else {
+        return false;
+    };
     let words = code.insns.iter().map(|insn| {
         let is_map = matches!(insn.src(), opcode::PSEUDO_MAP_FD | opcode::PSEUDO_MAP_VALUE);
         let imm = if insn.is_ld_imm64() && is_map {
@@ -162,6 +154,8 @@ fn instructions(plan: &Plan, program: &ProgramPlan, row: &mut ProgramRow) {
             Reference::ModuleBtf(_) | Reference::JumpTable(_) => None,
         })
         .collect();
+    let is_module = |reference: &InsnReference| matches!(reference.to, Reference::ModuleBtf(_));
+    code.references.iter().any(is_module)
 }
 
 /// Opens and plans; whether it can.

@@ -72,9 +72,30 @@ pub struct ProgramRow {
     /// Which instructions refer to which map.
     pub maps: Vec<(usize, String)>,
     pub loaded: bool,
-    pub tag: Option<[u8; 8]>,
+    /// What the kernel says of it, once it is loaded.
+    pub kernel: Option<KernelProgram>,
     pub errno: i32,
     pub error: Option<String>,
+}
+
+/// A program as the kernel knows it.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KernelProgram {
+    pub name: String,
+    pub ty: u32,
+    /// The hash of its instructions, if it is the same each time.
+    pub tag: Option<[u8; 8]>,
+    pub is_gpl: bool,
+    /// How many maps it uses or is bound to.
+    pub maps: u32,
+    pub has_btf: bool,
+    /// Records of functions and of lines.
+    pub functions: u32,
+    pub lines: u32,
+    /// Instructions that the verifier walked through.
+    pub verified: u32,
+    /// The BTF with its target, and the type there.
+    pub target: [u32; 2],
 }
 
 impl Side {

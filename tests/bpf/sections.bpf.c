@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // One program for each kind of section, in the order of the table that says what they mean. Each does
 // nothing and returns what its kind may return, so that a kernel loads it unless it lacks the kind.
+// Where a member of the context can be read with one way of attaching only, it is read.
 // Those of struct_ops have no map that says of which struct they are, and freplace has no target.
-#include "types.h"
+#include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
 char LICENSE[] SEC("license") = "GPL";
@@ -11,6 +12,15 @@ char LICENSE[] SEC("license") = "GPL";
 	SEC(section)                                                                               \
 	int on_##name(void *ctx)                                                                   \
 	{                                                                                          \
+		return value;                                                                      \
+	}
+
+#define READING(section, name, value, context, member)                                             \
+	SEC(section)                                                                               \
+	int on_##name(struct context *ctx)                                                         \
+	{                                                                                          \
+		if (ctx->member)                                                                   \
+			bpf_get_smp_processor_id();                                                \
 		return value;                                                                      \
 	}
 
@@ -78,8 +88,8 @@ PROGRAM("lsm_cgroup/socket_bind", lsm_cgroup, 1)
 PROGRAM("iter/task", iter, 0)
 PROGRAM("iter.s/task", iter_s, 0)
 PROGRAM("syscall", syscall, 0)
-PROGRAM("xdp.frags/devmap", xdp_frags_devmap, XDP_PASS)
-PROGRAM("xdp/devmap", xdp_devmap, XDP_PASS)
+READING("xdp.frags/devmap", xdp_frags_devmap, XDP_PASS, xdp_md, egress_ifindex)
+READING("xdp/devmap", xdp_devmap, XDP_PASS, xdp_md, egress_ifindex)
 PROGRAM("xdp.frags/cpumap", xdp_frags_cpumap, XDP_PASS)
 PROGRAM("xdp/cpumap", xdp_cpumap, XDP_PASS)
 PROGRAM("xdp.frags", xdp_frags, XDP_PASS)
@@ -100,30 +110,30 @@ PROGRAM("flow_dissector", flow_dissector, 0)
 PROGRAM("cgroup_skb/ingress", cgroup_skb_ingress, 1)
 PROGRAM("cgroup_skb/egress", cgroup_skb_egress, 1)
 PROGRAM("cgroup/skb", cgroup_skb, 1)
-PROGRAM("cgroup/sock_create", cgroup_sock_create, 1)
-PROGRAM("cgroup/sock_release", cgroup_sock_release, 1)
-PROGRAM("cgroup/sock", cgroup_sock, 1)
-PROGRAM("cgroup/post_bind4", cgroup_post_bind4, 1)
-PROGRAM("cgroup/post_bind6", cgroup_post_bind6, 1)
-PROGRAM("cgroup/bind4", cgroup_bind4, 1)
-PROGRAM("cgroup/bind6", cgroup_bind6, 1)
-PROGRAM("cgroup/connect4", cgroup_connect4, 1)
-PROGRAM("cgroup/connect6", cgroup_connect6, 1)
+READING("cgroup/sock_create", cgroup_sock_create, 1, bpf_sock, mark)
+READING("cgroup/sock_release", cgroup_sock_release, 1, bpf_sock, mark)
+READING("cgroup/sock", cgroup_sock, 1, bpf_sock, mark)
+READING("cgroup/post_bind4", cgroup_post_bind4, 1, bpf_sock, src_ip4)
+READING("cgroup/post_bind6", cgroup_post_bind6, 1, bpf_sock, src_ip6[0])
+READING("cgroup/bind4", cgroup_bind4, 1, bpf_sock_addr, user_ip4)
+READING("cgroup/bind6", cgroup_bind6, 1, bpf_sock_addr, user_ip6[0])
+READING("cgroup/connect4", cgroup_connect4, 1, bpf_sock_addr, user_ip4)
+READING("cgroup/connect6", cgroup_connect6, 1, bpf_sock_addr, user_ip6[0])
 PROGRAM("cgroup/connect_unix", cgroup_connect_unix, 1)
-PROGRAM("cgroup/sendmsg4", cgroup_sendmsg4, 1)
-PROGRAM("cgroup/sendmsg6", cgroup_sendmsg6, 1)
+READING("cgroup/sendmsg4", cgroup_sendmsg4, 1, bpf_sock_addr, user_ip4)
+READING("cgroup/sendmsg6", cgroup_sendmsg6, 1, bpf_sock_addr, user_ip6[0])
 PROGRAM("cgroup/sendmsg_unix", cgroup_sendmsg_unix, 1)
-PROGRAM("cgroup/recvmsg4", cgroup_recvmsg4, 1)
-PROGRAM("cgroup/recvmsg6", cgroup_recvmsg6, 1)
+READING("cgroup/recvmsg4", cgroup_recvmsg4, 1, bpf_sock_addr, user_ip4)
+READING("cgroup/recvmsg6", cgroup_recvmsg6, 1, bpf_sock_addr, user_ip6[0])
 PROGRAM("cgroup/recvmsg_unix", cgroup_recvmsg_unix, 1)
-PROGRAM("cgroup/getpeername4", cgroup_getpeername4, 1)
-PROGRAM("cgroup/getpeername6", cgroup_getpeername6, 1)
+READING("cgroup/getpeername4", cgroup_getpeername4, 1, bpf_sock_addr, user_ip4)
+READING("cgroup/getpeername6", cgroup_getpeername6, 1, bpf_sock_addr, user_ip6[0])
 PROGRAM("cgroup/getpeername_unix", cgroup_getpeername_unix, 1)
-PROGRAM("cgroup/getsockname4", cgroup_getsockname4, 1)
-PROGRAM("cgroup/getsockname6", cgroup_getsockname6, 1)
+READING("cgroup/getsockname4", cgroup_getsockname4, 1, bpf_sock_addr, user_ip4)
+READING("cgroup/getsockname6", cgroup_getsockname6, 1, bpf_sock_addr, user_ip6[0])
 PROGRAM("cgroup/getsockname_unix", cgroup_getsockname_unix, 1)
 PROGRAM("cgroup/sysctl", cgroup_sysctl, 1)
-PROGRAM("cgroup/getsockopt", cgroup_getsockopt, 1)
+READING("cgroup/getsockopt", cgroup_getsockopt, 1, bpf_sockopt, retval)
 PROGRAM("cgroup/setsockopt", cgroup_setsockopt, 1)
 PROGRAM("cgroup/dev", cgroup_dev, 1)
 PROGRAM("struct_ops/member", struct_ops, 0)
