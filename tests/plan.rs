@@ -197,15 +197,22 @@ fn maps_are_as_the_kernel_counts_them() {
 
 #[test]
 fn a_ring_buffers_value_type_says_what_its_records_are() {
-    let spec = open("attach.bpf.o");
-    let declared = spec.map("events").unwrap();
+    let mut spec = open("map_kinds.bpf.o");
+    spec.maps_mut()
+        .for_each(|map| map.autocreate = map.name == "typed_ring");
+    let declared = spec.map("typed_ring").unwrap();
     assert_eq!(declared.value_size, 16);
     assert_eq!(
         spec.btf().unwrap().name(declared.value_type).unwrap(),
-        "event"
+        "counts"
     );
-    let plan = spec.plan(&kernel_like("attach.bpf.o", LINUX_6_12)).unwrap();
-    assert_eq!((plan.maps[0].value_size, plan.maps[0].value_type.0), (0, 0));
+    let plan = spec.plan(&DescribedKernel::new(LINUX_6_12)).unwrap();
+    let ring = plan
+        .maps
+        .iter()
+        .find(|map| map.name == "typed_ring")
+        .unwrap();
+    assert_eq!((ring.value_size, ring.value_type.0), (0, 0));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 struct Known {
     file: &'static str,
-    /// A program or map, the whole object if empty; `*` for all of them.
+    /// A program or map; the whole object if empty.
     name: &'static str,
     why: &'static str,
 }
@@ -15,7 +15,7 @@ const SINCE_1_8: &str = "libbpf knows this section from 1.8 on, here is 1.7";
 
 #[rustfmt::skip]
 const KNOWN: &[Known] = &[
-    Known { file: "attach.bpf.o", name: "*", why: RING_WITH_TYPE },
+    Known { file: "map_kinds.bpf.o", name: "typed_ring", why: RING_WITH_TYPE },
     Known { file: "maps.bpf.o", name: "head", why: EMPTY_SLOT },
     Known { file: "maps.bpf.o", name: "outer", why: EMPTY_SLOT },
     Known { file: "sections.bpf.o", name: "on_tracepoint_s", why: SINCE_1_8 },
@@ -35,6 +35,6 @@ const KNOWN: &[Known] = &[
 pub fn reason(file: &str, name: &str) -> Option<&'static str> {
     KNOWN
         .iter()
-        .find(|known| known.file == file && (known.name == name || known.name == "*"))
+        .find(|known| known.file == file && known.name == name)
         .map(|known| known.why)
 }

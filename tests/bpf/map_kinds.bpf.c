@@ -157,6 +157,14 @@ struct tcp_congestion_ops congestion = {
 
 /* Not a power of two of pages. */
 SIZED(ring_buffer, RINGBUF, 0, 0, 5000);
+
+/* Not what the kernel takes: libbpf hands it the size of the type. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+	__type(value, struct counts);
+} typed_ring SEC(".maps");
+
 STORAGE(inode_storage, INODE_STORAGE);
 STORAGE(task_storage, TASK_STORAGE);
 
