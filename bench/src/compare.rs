@@ -230,6 +230,10 @@ impl Tally {
             (None, None) => {}
             _ => self.insns_of_one += 1,
         }
+        if theirs.loaded && ours.loaded && theirs.attach_type != ours.attach_type {
+            let (a, b) = (theirs.attach_type, ours.attach_type);
+            self.differ("ATTACH TYPE", file, name, &format!("{a:?} here {b:?}"));
+        }
         match (&theirs.kernel, &ours.kernel) {
             (Some(a), Some(b)) if a == b => self.same_in_kernel += 1,
             (Some(a), Some(b)) => {

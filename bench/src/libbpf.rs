@@ -225,6 +225,8 @@ fn alone(path: &Path, name: String, section: String) -> ProgramRow {
     row.maps = maps;
     row.errno = object.load();
     row.loaded = row.errno == 0;
+    // A USDT probe's is settled only now.
+    row.attach_type = Some(unsafe { sys::bpf_program__expected_attach_type(program) });
     match row.loaded {
         true => {
             row.kernel = kernel::program(unsafe { sys::bpf_program__fd(program) }, has_modules);

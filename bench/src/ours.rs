@@ -108,6 +108,7 @@ fn alone(loader: &Loader, spec: &ObjectSpec, name: &str, section: &str) -> Progr
     match loader.plan(&spec) {
         Ok(plan) => {
             if let Some(program) = plan.programs.iter().find(|program| program.name == name) {
+                row.attach_type = Some(program.expected_attach_type.0);
                 has_modules = instructions(&plan, program, &mut row);
             }
         }

@@ -72,6 +72,8 @@ pub struct ProgramRow {
     /// Which instructions refer to which map.
     pub maps: Vec<(usize, String)>,
     pub loaded: bool,
+    /// The expected attach type that it is loaded with.
+    pub attach_type: Option<u32>,
     /// What the kernel says of it, once it is loaded.
     pub kernel: Option<KernelProgram>,
     pub errno: i32,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // One program for each kind of section, in the order of the table that says what they mean. Each does
 // nothing and returns what its kind may return, so that a kernel loads it unless it lacks the kind.
-// Where a member of the context can be read with one way of attaching only, it is read.
+// Where a member of the context can be read with one way of attaching only, it is read; those that may sleep do.
 // Those of struct_ops have no map that says of which struct they are, and freplace has no target.
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -24,28 +24,39 @@ char LICENSE[] SEC("license") = "GPL";
 		return value;                                                                      \
 	}
 
+/* What only a program that may sleep can call. */
+#define SLEEPING(section, name, value)                                                             \
+	SEC(section)                                                                               \
+	int on_##name(void *ctx)                                                                   \
+	{                                                                                          \
+		char byte;                                                                         \
+                                                                                                   \
+		bpf_copy_from_user(&byte, sizeof(byte), (void *)1);                                \
+		return value;                                                                      \
+	}
+
 PROGRAM("socket", socket, 0)
 PROGRAM("sk_reuseport/migrate", sk_reuseport_migrate, 1)
 PROGRAM("sk_reuseport", sk_reuseport, 1)
 PROGRAM("kprobe/vfs_open", kprobe, 0)
 PROGRAM("uprobe//proc/self/exe:main", uprobe, 0)
-PROGRAM("uprobe.s//proc/self/exe:main", uprobe_s, 0)
+SLEEPING("uprobe.s//proc/self/exe:main", uprobe_s, 0)
 PROGRAM("kretprobe/vfs_open", kretprobe, 0)
 PROGRAM("uretprobe//proc/self/exe:main", uretprobe, 0)
-PROGRAM("uretprobe.s//proc/self/exe:main", uretprobe_s, 0)
+SLEEPING("uretprobe.s//proc/self/exe:main", uretprobe_s, 0)
 PROGRAM("kprobe.multi/vfs_open", kprobe_multi, 0)
 PROGRAM("kretprobe.multi/vfs_open", kretprobe_multi, 0)
 PROGRAM("kprobe.session/vfs_open", kprobe_session, 0)
 PROGRAM("uprobe.multi//proc/self/exe:main", uprobe_multi, 0)
 PROGRAM("uretprobe.multi//proc/self/exe:main", uretprobe_multi, 0)
 PROGRAM("uprobe.session//proc/self/exe:main", uprobe_session, 0)
-PROGRAM("uprobe.multi.s//proc/self/exe:main", uprobe_multi_s, 0)
-PROGRAM("uretprobe.multi.s//proc/self/exe:main", uretprobe_multi_s, 0)
-PROGRAM("uprobe.session.s//proc/self/exe:main", uprobe_session_s, 0)
+SLEEPING("uprobe.multi.s//proc/self/exe:main", uprobe_multi_s, 0)
+SLEEPING("uretprobe.multi.s//proc/self/exe:main", uretprobe_multi_s, 0)
+SLEEPING("uprobe.session.s//proc/self/exe:main", uprobe_session_s, 0)
 PROGRAM("ksyscall/getpgid", ksyscall, 0)
 PROGRAM("kretsyscall/getpgid", kretsyscall, 0)
 PROGRAM("usdt//proc/self/exe:purebpf:probe", usdt, 0)
-PROGRAM("usdt.s//proc/self/exe:purebpf:probe", usdt_s, 0)
+SLEEPING("usdt.s//proc/self/exe:purebpf:probe", usdt_s, 0)
 PROGRAM("tc/ingress", tc_ingress, 0)
 PROGRAM("tc/egress", tc_egress, 0)
 PROGRAM("tcx/ingress", tcx_ingress, 0)
@@ -57,37 +68,37 @@ PROGRAM("netkit/primary", netkit_primary, 0)
 PROGRAM("netkit/peer", netkit_peer, 0)
 PROGRAM("tracepoint/syscalls/sys_enter_getpgid", tracepoint, 0)
 PROGRAM("tp/syscalls/sys_enter_getpgid", tp, 0)
-PROGRAM("tracepoint.s/syscalls/sys_enter_getpgid", tracepoint_s, 0)
-PROGRAM("tp.s/syscalls/sys_enter_getpgid", tp_s, 0)
+SLEEPING("tracepoint.s/syscalls/sys_enter_getpgid", tracepoint_s, 0)
+SLEEPING("tp.s/syscalls/sys_enter_getpgid", tp_s, 0)
 PROGRAM("raw_tracepoint/sys_enter", raw_tracepoint, 0)
 PROGRAM("raw_tp/sys_enter", raw_tp, 0)
-PROGRAM("raw_tracepoint.s/sys_enter", raw_tracepoint_s, 0)
-PROGRAM("raw_tp.s/sys_enter", raw_tp_s, 0)
+SLEEPING("raw_tracepoint.s/sys_enter", raw_tracepoint_s, 0)
+SLEEPING("raw_tp.s/sys_enter", raw_tp_s, 0)
 PROGRAM("raw_tracepoint.w/sys_enter", raw_tracepoint_w, 0)
 PROGRAM("raw_tp.w/sys_enter", raw_tp_w, 0)
 PROGRAM("tp_btf/sys_enter", tp_btf, 0)
-PROGRAM("tp_btf.s/sys_enter", tp_btf_s, 0)
+SLEEPING("tp_btf.s/sys_enter", tp_btf_s, 0)
 PROGRAM("fentry/vfs_open", fentry, 0)
 PROGRAM("fmod_ret/security_file_open", fmod_ret, 0)
 PROGRAM("fexit/vfs_open", fexit, 0)
-PROGRAM("fentry.s/bpf_fentry_test1", fentry_s, 0)
-PROGRAM("fmod_ret.s/bpf_fentry_test1", fmod_ret_s, 0)
-PROGRAM("fexit.s/bpf_fentry_test1", fexit_s, 0)
+SLEEPING("fentry.s/bpf_fentry_test1", fentry_s, 0)
+SLEEPING("fmod_ret.s/bpf_fentry_test1", fmod_ret_s, 0)
+SLEEPING("fexit.s/bpf_fentry_test1", fexit_s, 0)
 PROGRAM("fsession/vfs_open", fsession, 0)
-PROGRAM("fsession.s/bpf_fentry_test1", fsession_s, 0)
+SLEEPING("fsession.s/bpf_fentry_test1", fsession_s, 0)
 PROGRAM("fsession.multi/vfs_open", fsession_multi, 0)
-PROGRAM("fsession.multi.s/bpf_fentry_test1", fsession_multi_s, 0)
+SLEEPING("fsession.multi.s/bpf_fentry_test1", fsession_multi_s, 0)
 PROGRAM("fentry.multi/vfs_open", fentry_multi, 0)
 PROGRAM("fexit.multi/vfs_open", fexit_multi, 0)
-PROGRAM("fentry.multi.s/bpf_fentry_test1", fentry_multi_s, 0)
-PROGRAM("fexit.multi.s/bpf_fentry_test1", fexit_multi_s, 0)
+SLEEPING("fentry.multi.s/bpf_fentry_test1", fentry_multi_s, 0)
+SLEEPING("fexit.multi.s/bpf_fentry_test1", fexit_multi_s, 0)
 PROGRAM("freplace/function", freplace, 0)
 PROGRAM("lsm/file_open", lsm, 0)
-PROGRAM("lsm.s/file_open", lsm_s, 0)
+SLEEPING("lsm.s/file_open", lsm_s, 0)
 PROGRAM("lsm_cgroup/socket_bind", lsm_cgroup, 1)
 PROGRAM("iter/task", iter, 0)
-PROGRAM("iter.s/task", iter_s, 0)
-PROGRAM("syscall", syscall, 0)
+SLEEPING("iter.s/task", iter_s, 0)
+SLEEPING("syscall", syscall, 0)
 READING("xdp.frags/devmap", xdp_frags_devmap, XDP_PASS, xdp_md, egress_ifindex)
 READING("xdp/devmap", xdp_devmap, XDP_PASS, xdp_md, egress_ifindex)
 PROGRAM("xdp.frags/cpumap", xdp_frags_cpumap, XDP_PASS)
