@@ -165,6 +165,36 @@ fn externs_are_what_the_kernel_says() {
 }
 
 #[test]
+fn symbols_of_the_kernel_are_read_by_address_and_by_type() {
+    if !common::root() {
+        return;
+    }
+    let kernel = RunningKernel::get();
+    let symbols = kernel.symbols().unwrap();
+    let btf = kernel.btf().unwrap();
+    let has_type = btf.find("runqueues", purebpf::btf::Kind::Var).is_some();
+    let has_address = symbols.lines().any(|line| line.ends_with(" runqueues"));
+    if support::lacks(!(has_type && has_address), "variables of CPUs by name") {
+        return;
+    }
+    let mut spec = open("ksyms.bpf.o");
+    spec.program_mut("trust_a_pointer").unwrap().autoload = false;
+    let object = purebpf::load(&spec).unwrap();
+    run(&object, "read_addresses");
+    run(&object, "read_variables");
+    let value = |name| number(&variable(&object, &spec, ".data", name));
+    let address = symbols
+        .lines()
+        .find_map(|line| line.strip_suffix(" T vfs_open"))
+        .map(|address| u64::from_str_radix(address, 16).unwrap());
+    assert_eq!(Some(value("address")), address);
+    assert_eq!((value("missing"), value("missing_variable")), (0, 0));
+    assert_eq!(value("first_cpu"), 0);
+    let cpus = kernel.possible_cpus().unwrap();
+    assert!(value("cpu") < u64::from(cpus));
+}
+
+#[test]
 fn the_users_configuration_wins() {
     if !common::root() {
         return;
