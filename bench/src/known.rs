@@ -15,6 +15,7 @@ const SINCE_1_8: &str = "libbpf knows this section from 1.8 on, here is 1.7";
 
 #[rustfmt::skip]
 const KNOWN: &[Known] = &[
+    Known { file: "choices.bpf.o", name: "holder", why: EMPTY_SLOT },
     Known { file: "map_kinds.bpf.o", name: "typed_ring", why: RING_WITH_TYPE },
     Known { file: "maps.bpf.o", name: "head", why: EMPTY_SLOT },
     Known { file: "maps.bpf.o", name: "outer", why: EMPTY_SLOT },
