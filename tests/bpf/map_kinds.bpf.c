@@ -149,7 +149,7 @@ struct {
 STORAGE(sk_storage, SK_STORAGE);
 SIZED(devmap_hash, DEVMAP_HASH, 4, 4, 4);
 
-/* Of the section's variables the first one is left out unless it is asked for. */
+/* Left out unless it is asked for. */
 SEC("?.struct_ops")
 struct tcp_congestion_ops congestion = {
 	.name = "purebpf_kinds",
