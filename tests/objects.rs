@@ -15,8 +15,8 @@ mod support;
 
 use purebpf::handles::{TestRun, UpdateFlags};
 use purebpf::plan::TargetKernel as _;
-use purebpf::{Loader, Map, MapFlags, Object, ObjectSpec, RunningKernel};
-use support::{eventually, getpgid, older_than, open};
+use purebpf::{Loader, Map, MapFlags, Object, RunningKernel};
+use support::{eventually, getpgid, number, older_than, open, variable};
 
 /// Runs a raw tracepoint program once, on purpose.
 fn run(object: &Object, program: &str) -> u32 {
@@ -27,29 +27,6 @@ fn run(object: &Object, program: &str) -> u32 {
         .test_run(&run)
         .unwrap()
         .return_value
-}
-
-/// The value of a variable of the loaded object.
-fn variable(object: &Object, spec: &ObjectSpec, section: &str, name: &str) -> Vec<u8> {
-    let btf = spec.btf().unwrap();
-    let id = btf.find(section, purebpf::btf::Kind::Datasec).unwrap();
-    let purebpf::btf::TypeKind::Datasec { secinfos, .. } = btf.ty(id).unwrap().kind else {
-        panic!("{section} is no section");
-    };
-    let entry = secinfos
-        .iter()
-        .find(|entry| btf.name(entry.ty).unwrap() == name)
-        .unwrap();
-    let mut value = vec![0; entry.size as usize];
-    let memory = object.map(section).unwrap().memory().unwrap();
-    memory.read(entry.offset as usize, &mut value).unwrap();
-    value
-}
-
-fn number(bytes: &[u8]) -> u64 {
-    let mut wide = [0; 8];
-    wide[..bytes.len()].copy_from_slice(bytes);
-    u64::from_le_bytes(wide)
 }
 
 #[test]
@@ -230,6 +207,36 @@ fn externs_are_what_the_kernel_says() {
     assert!([100, 250, 300, 1000].contains(&bss("hz")), "{}", bss("hz"));
     assert_eq!(bss("has_syscall"), 1);
     assert_eq!((data("has_missing"), data("has_symbol")), (0, 0));
+}
+
+#[test]
+fn symbols_of_the_kernel_are_read_by_address_and_by_type() {
+    if !common::root() {
+        return;
+    }
+    let kernel = RunningKernel::get();
+    let symbols = kernel.symbols().unwrap();
+    let btf = kernel.btf().unwrap();
+    let has_type = btf.find("runqueues", purebpf::btf::Kind::Var).is_some();
+    let has_address = symbols.lines().any(|line| line.ends_with(" runqueues"));
+    if support::lacks(!(has_type && has_address), "variables of CPUs by name") {
+        return;
+    }
+    let mut spec = open("ksyms.bpf.o");
+    spec.program_mut("trust_a_pointer").unwrap().autoload = false;
+    let object = purebpf::load(&spec).unwrap();
+    run(&object, "read_addresses");
+    run(&object, "read_variables");
+    let value = |name| number(&variable(&object, &spec, ".data", name));
+    let address = symbols
+        .lines()
+        .find_map(|line| line.strip_suffix(" T vfs_open"))
+        .map(|address| u64::from_str_radix(address, 16).unwrap());
+    assert_eq!(Some(value("address")), address);
+    assert_eq!((value("missing"), value("missing_variable")), (0, 0));
+    assert_eq!(value("first_cpu"), 0);
+    let cpus = kernel.possible_cpus().unwrap();
+    assert!(value("cpu") < u64::from(cpus));
 }
 
 #[test]

@@ -6,7 +6,8 @@ use std::ptr;
 
 use libbpf_sys as sys;
 
-use crate::report::{MapRow, ProgramRow, Side};
+use crate::kernel;
+use crate::report::{MapResult, MapRow, ProgramRow, Side};
 
 struct Object(ptr::NonNull<sys::bpf_object>);
 
@@ -58,6 +59,17 @@ impl Object {
         }
     }
 
+    /// One of struct_ops comes with its programs, and these with the object's other maps.
+    fn only_map(&self, wanted: &str, is_struct_ops: bool) {
+        self.only("");
+        for map in self.maps() {
+            let name = text(unsafe { sys::bpf_map__name(map) });
+            let is_needed =
+                is_struct_ops && unsafe { sys::bpf_map__type(map) } != sys::BPF_MAP_TYPE_STRUCT_OPS;
+            unsafe { sys::bpf_map__set_autocreate(map, name == wanted || is_needed) };
+        }
+    }
+
     fn prepare(&self) -> i32 {
         -unsafe { sys::bpf_object__prepare(self.0.as_ptr()) }
     }
@@ -81,8 +93,12 @@ impl Object {
         self.maps().map(row).collect()
     }
 
-    /// Final instructions with fds zeroed, and the maps that they refer to.
-    fn instructions(&self, program: *mut sys::bpf_program) -> (Vec<u64>, Vec<(usize, String)>) {
+    /// Final instructions with fds zeroed, the maps that they refer to, and whether fds of modules'
+    /// BTF were among them.
+    fn instructions(
+        &self,
+        program: *mut sys::bpf_program,
+    ) -> (Vec<u64>, Vec<(usize, String)>, bool) {
         let insns = unsafe {
             let count = sys::bpf_program__insn_cnt(program) as usize;
             std::slice::from_raw_parts(sys::bpf_program__insns(program).cast::<[u8; 8]>(), count)
@@ -93,6 +109,7 @@ impl Object {
             .collect();
         let mut words: Vec<u64> = insns.iter().map(|insn| u64::from_le_bytes(*insn)).collect();
         let mut maps = Vec::new();
+        let mut has_modules = false;
         for index in 0..words.len() {
             let [code, regs, _, _, a, b, c, d] = words[index].to_le_bytes();
             if code != 0x18 {
@@ -110,22 +127,15 @@ impl Object {
                 // The fd of a module's BTF.
                 3 => {
                     if let Some(second) = words.get_mut(index + 1) {
+                        has_modules |= *second >> 32 != 0;
                         *second &= 0xffff_ffff;
                     }
                 }
                 _ => {}
             }
         }
-        (words, maps)
+        (words, maps, has_modules)
     }
-}
-
-fn tag(program: *mut sys::bpf_program) -> Option<[u8; 8]> {
-    let mut info: sys::bpf_prog_info = unsafe { std::mem::zeroed() };
-    let mut len = size_of_val(&info) as u32;
-    let fd = unsafe { sys::bpf_program__fd(program) };
-    let result = unsafe { sys::bpf_prog_get_info_by_fd(fd, &mut info, &mut len) };
-    (result == 0).then_some(info.tag)
 }
 
 /// Everything about one object.
@@ -156,12 +166,39 @@ pub fn results(path: &Path) -> Side {
         open_error: None,
         whole: errno == 0,
         whole_error: (errno != 0).then(|| format!("errno {errno}")),
+        created: maps.iter().map(|map| map_alone(path, &map.name)).collect(),
         maps,
         programs: names
             .into_iter()
             .map(|(name, section)| alone(path, name, section))
             .collect(),
     }
+}
+
+fn map_alone(path: &Path, name: &str) -> MapResult {
+    let mut result = MapResult {
+        name: name.to_owned(),
+        ..MapResult::default()
+    };
+    let Ok(object) = Object::open(path) else {
+        return result;
+    };
+    let named = |map: &*mut sys::bpf_map| text(unsafe { sys::bpf_map__name(*map) }) == name;
+    let Some(map) = object.maps().find(named) else {
+        return result;
+    };
+    // Slots of other maps are filled at the load, created or not; only struct_ops needs programs.
+    let is_struct_ops = unsafe { sys::bpf_map__type(map) } == sys::BPF_MAP_TYPE_STRUCT_OPS;
+    object.only_map(name, is_struct_ops);
+    result.errno = match is_struct_ops {
+        true => object.load(),
+        false => object.prepare(),
+    };
+    match result.errno {
+        0 => result.kernel = kernel::map(unsafe { sys::bpf_map__fd(map) }),
+        errno => result.error = Some(format!("errno {errno}")),
+    }
+    result
 }
 
 fn alone(path: &Path, name: String, section: String) -> ProgramRow {
@@ -183,13 +220,17 @@ fn alone(path: &Path, name: String, section: String) -> ProgramRow {
     let Some(program) = object.programs().find(named) else {
         return row;
     };
-    let (insns, maps) = object.instructions(program);
+    let (insns, maps, has_modules) = object.instructions(program);
     row.insns = Some(insns);
     row.maps = maps;
     row.errno = object.load();
     row.loaded = row.errno == 0;
+    // A USDT probe's is settled only now.
+    row.attach_type = Some(unsafe { sys::bpf_program__expected_attach_type(program) });
     match row.loaded {
-        true => row.tag = tag(program),
+        true => {
+            row.kernel = kernel::program(unsafe { sys::bpf_program__fd(program) }, has_modules);
+        }
         false => row.error = Some(format!("load: errno {}", row.errno)),
     }
     row

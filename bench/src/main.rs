@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! compare.rs  cargo run --release -- compare DIR: program by program against libbpf
+//! kernel.rs   what the kernel says of maps and programs
+//! known.rs    differences from libbpf that have a reason
 //! speed.rs    cargo run --release -- speed: instructions and time to load an object
 //! btf.rs      cargo run --release -- btf: instructions and time to read, search and merge BTF
 //! read.rs     cargo run --release -- read FILES...: what both read of the same BTF
@@ -20,6 +22,8 @@ mod btf;
 mod compare;
 mod corpus;
 mod dump;
+mod kernel;
+mod known;
 mod libbpf;
 mod libbpf_dump;
 mod light;
@@ -50,6 +54,9 @@ enum Command {
         /// How many objects at once
         #[arg(long, default_value_t = 2)]
         jobs: usize,
+        /// Also list what loads with neither, and why
+        #[arg(long)]
+        neither: bool,
     },
     /// One object, results as JSON
     One {
@@ -144,7 +151,11 @@ enum Who {
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
-        Command::Compare { folder, jobs } => compare::run(&folder, jobs),
+        Command::Compare {
+            folder,
+            jobs,
+            neither,
+        } => compare::run(&folder, jobs, neither),
         Command::One { file } => {
             let report = report::Report {
                 file: file

@@ -1,12 +1,14 @@
 //! What purebpf makes of an object.
 
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::Path;
 
 use purebpf::insn::{Endian, opcode};
-use purebpf::plan::{Plan, ProgramPlan, Reference};
-use purebpf::{Loader, ObjectSpec, RunningKernel};
+use purebpf::plan::{InsnReference, Plan, ProgramPlan, Reference};
+use purebpf::{Loader, MapSpec, MapType, ObjectSpec, RunningKernel};
 
-use crate::report::{MapRow, ProgramRow, Side};
+use crate::kernel;
+use crate::report::{MapResult, MapRow, ProgramRow, Side};
 
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
@@ -54,11 +56,41 @@ pub fn results(path: &Path) -> Side {
         whole_error: whole.as_ref().err().map(|error| chain(error)),
         whole: whole.is_ok(),
         maps: maps.collect(),
+        created: spec
+            .maps()
+            .map(|map| map_alone(&loader, &spec, &map.name))
+            .collect(),
         programs: spec
             .programs()
             .map(|p| alone(&loader, &spec, &p.name, &p.section))
             .collect(),
     }
+}
+
+fn map_alone(loader: &Loader, spec: &ObjectSpec, name: &str) -> MapResult {
+    let mut spec = spec.clone();
+    spec.programs_mut()
+        .for_each(|program| program.autoload = false);
+    let is_struct_ops = |map: &MapSpec| map.map_type == MapType::STRUCT_OPS;
+    let needs_others = spec.map(name).is_ok_and(is_struct_ops);
+    spec.maps_mut().for_each(|map| {
+        map.autocreate = map.name == name || needs_others && !is_struct_ops(map);
+    });
+    let mut result = MapResult {
+        name: name.to_owned(),
+        ..MapResult::default()
+    };
+    match loader.load(&spec) {
+        Ok(object) => {
+            let map = object.map(name).ok();
+            result.kernel = map.and_then(|map| kernel::map(map.as_fd().as_raw_fd()));
+        }
+        Err(error) => {
+            result.errno = error.errno().unwrap_or(0);
+            result.error = Some(format!("{}: {}", error.phase().name(), chain(&error)));
+        }
+    }
+    result
 }
 
 fn alone(loader: &Loader, spec: &ObjectSpec, name: &str, section: &str) -> ProgramRow {
@@ -72,10 +104,12 @@ fn alone(loader: &Loader, spec: &ObjectSpec, name: &str, section: &str) -> Progr
     for program in spec.programs_mut() {
         program.autoload = program.name == name;
     }
+    let mut has_modules = false;
     match loader.plan(&spec) {
         Ok(plan) => {
             if let Some(program) = plan.programs.iter().find(|program| program.name == name) {
-                instructions(&plan, program, &mut row);
+                row.attach_type = Some(program.expected_attach_type.0);
+                has_modules = instructions(&plan, program, &mut row);
             }
         }
         Err(error) => {
@@ -86,7 +120,9 @@ fn alone(loader: &Loader, spec: &ObjectSpec, name: &str, section: &str) -> Progr
     match loader.load(&spec) {
         Ok(object) => {
             row.loaded = true;
-            row.tag = object.program(name).ok().map(|program| program.tag());
+            let program = object.program(name).ok();
+            row.kernel = program
+                .and_then(|program| kernel::program(program.as_fd().as_raw_fd(), has_modules));
         }
         Err(error) => {
             row.errno = error.errno().unwrap_or(0);
@@ -96,8 +132,11 @@ fn alone(loader: &Loader, spec: &ObjectSpec, name: &str, section: &str) -> Progr
     row
 }
 
-fn instructions(plan: &Plan, program: &ProgramPlan, row: &mut ProgramRow) {
-    let Ok(code) = &program.code else { return };
+/// Puts the final instructions into the row, and says whether modules' BTF is in them.
+fn instructions(plan: &Plan, program: &ProgramPlan, row: &mut ProgramRow) -> bool {
+    let Ok(code) = &program.code else {
+        return false;
+    };
     let words = code.insns.iter().map(|insn| {
         let is_map = matches!(insn.src(), opcode::PSEUDO_MAP_FD | opcode::PSEUDO_MAP_VALUE);
         let imm = if insn.is_ld_imm64() && is_map {
@@ -116,6 +155,8 @@ fn instructions(plan: &Plan, program: &ProgramPlan, row: &mut ProgramRow) {
             Reference::ModuleBtf(_) | Reference::JumpTable(_) => None,
         })
         .collect();
+    let is_module = |reference: &InsnReference| matches!(reference.to, Reference::ModuleBtf(_));
+    code.references.iter().any(is_module)
 }
 
 /// Opens and plans; whether it can.

@@ -60,7 +60,7 @@ pub enum Error {
         /// Whose.
         object: Box<str>,
         /// The rule that it breaks.
-        source: purebpf_btf::Error,
+        source: Box<purebpf_btf::Error>,
     },
     /// Options that make no sense together, or are not enough.
     #[error("{object}: {what}")]
@@ -169,7 +169,7 @@ impl Error {
     pub(crate) fn btf(object: impl Display) -> impl FnOnce(purebpf_btf::Error) -> Self {
         move |source| Self::Btf {
             object: boxed(object),
-            source,
+            source: Box::new(source),
         }
     }
 
