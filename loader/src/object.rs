@@ -3,14 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use bytemuck::{AnyBitPattern, NoUninit};
 use indexmap::IndexMap;
 use purebpf_btf::Btf;
 use purebpf_handles::attach::StructOps;
-use purebpf_handles::{Link, Map, Program};
+use purebpf_handles::{Global, Link, Map, Program};
 
 use crate::Error;
 use crate::auto_attach;
-use crate::variables::Variables;
+use crate::variables::{self, Variables};
 
 /// A program that was loaded, and what its section said.
 #[derive(Clone, Debug)]
@@ -115,6 +116,35 @@ impl Object {
     #[doc(alias = "bpf_program__log_buf")]
     pub fn verifier_log(&self, program: &str) -> Result<Option<&str>, Error> {
         self.loaded(program).map(|loaded| loaded.log.as_deref())
+    }
+
+    /// A global variable by name, in memory that is shared with the programs (5.5): of `.data`,
+    /// `.bss`, `.rodata` (which can only be read), sections of such names, or an arena.
+    ///
+    /// `T` is plain data as long as the variable; the programs may have changed it at any time.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; a type of another size; and a map that cannot be mapped, such as one
+    /// whose variables are all static.
+    pub fn global<T: AnyBitPattern + NoUninit>(&self, name: &str) -> Result<Global<T>, Error> {
+        let found = match &self.btf {
+            Some(btf) => variables::find(&self.variables, btf, name),
+            None => Err(Vec::new()),
+        };
+        let (place, variable) = found.map_err(|all| Error::NotFound {
+            kind: "global",
+            name: name.to_owned(),
+            known: known(all.iter()),
+        })?;
+        let size = size_of::<T>();
+        if usize::try_from(variable.size) != Ok(size) {
+            return Err(Error::Plan(purebpf_plan::Error::Global {
+                name: name.to_owned(),
+                what: format!("the type has {size} bytes, the variable {}", variable.size),
+            }));
+        }
+        let memory = self.map(&place.map)?.memory()?;
+        Ok(memory.global(place.offset(&variable), name)?)
     }
 
     /// A struct_ops map with its value, to be attached, by the name of its variable.
