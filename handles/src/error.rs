@@ -104,6 +104,14 @@ pub enum Error {
         /// Why not.
         source: HostError,
     },
+    /// A static probe whose arguments cannot be understood.
+    #[error("probe `{probe}` cannot be understood")]
+    Probe {
+        /// Provider and name.
+        probe: Box<str>,
+        /// Which argument, and why.
+        source: Box<purebpf_elf::usdt::ArgumentError>,
+    },
     /// Something looked up by name that is not there.
     #[error("{what} `{name}` not found in {}", place.display())]
     NotFound {

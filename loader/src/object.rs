@@ -175,10 +175,11 @@ impl Object {
     #[doc(alias = "bpf_program__attach")]
     pub fn attach(&self, name: &str) -> Result<Link, Error> {
         let loaded = self.loaded(name)?;
-        attach(name, loaded)?.ok_or_else(|| Error::NoTarget {
-            program: name.to_owned(),
-            section: loaded.section.clone(),
-        })
+        self.attach_one(name, loaded)?
+            .ok_or_else(|| Error::NoTarget {
+                program: name.to_owned(),
+                section: loaded.section.clone(),
+            })
     }
 
     /// Attaches every struct_ops map, and every program whose section says what to attach it to.
@@ -218,10 +219,18 @@ impl Object {
             })?;
             links.extend(match own {
                 Some(link) => Some(link),
-                None => attach(name, loaded)?,
+                None => self.attach_one(name, loaded)?,
             });
         }
         Ok(links)
+    }
+
+    fn attach_one(&self, name: &str, loaded: &Loaded) -> Result<Option<Link>, Error> {
+        let link = auto_attach::attach(&loaded.program, &loaded.section, &self.maps);
+        link.map_err(|source| Error::Attach {
+            program: name.to_owned(),
+            source,
+        })
     }
 
     /// Pins every map and every program under its name in a folder of a bpffs, which is made if it
@@ -255,11 +264,4 @@ impl Object {
         }
         Ok(())
     }
-}
-
-fn attach(name: &str, loaded: &Loaded) -> Result<Option<Link>, Error> {
-    auto_attach::attach(&loaded.program, &loaded.section).map_err(|source| Error::Attach {
-        program: name.to_owned(),
-        source,
-    })
 }
