@@ -251,3 +251,48 @@ fn find(segments: &[Segment], address: u64) -> Option<&Segment> {
     let inside = address.checked_sub(segment.address)?;
     (inside < segment.len).then_some(segment)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A library with one probe, which has a semaphore.
+    const LIBRARY: &[u8] = include_bytes!("../../../fuzz/seeds/usdt/library.so");
+
+    #[test]
+    fn a_probe_is_where_its_note_says() {
+        let all = Notes::read(LIBRARY).unwrap();
+        assert_eq!((all.machine, all.is_movable), (Some(Machine::X86_64), true));
+        let [note] = &all.notes[..] else {
+            panic!("{all:?}");
+        };
+        assert_eq!((&*note.provider, &*note.name), ("seed", "probe"));
+        assert_eq!(note.arguments, "-4@%edi 8@-8(%rbp)");
+        // The instruction that does nothing, and a counter that is zero.
+        let at = |offset: u64| LIBRARY[usize::try_from(offset).unwrap()];
+        assert_eq!(at(note.offset), 0x90);
+        assert_eq!(at(note.semaphore.unwrap()), 0);
+    }
+
+    #[test]
+    fn a_library_cut_anywhere_never_panics() {
+        for end in 0..LIBRARY.len() {
+            std::hint::black_box(Notes::read(&LIBRARY[..end]).is_ok());
+        }
+    }
+
+    #[test]
+    fn nonsense_in_notes_is_named() {
+        let owner = LIBRARY.windows(8).position(|w| w == OWNER).unwrap();
+        let edit = |at: usize, byte: u8| {
+            let mut bytes = LIBRARY.to_vec();
+            bytes[at] = byte;
+            Notes::read(&bytes).unwrap_err().to_string()
+        };
+        // Another owner, another type, a length beyond the section, a place in no code.
+        assert!(edit(owner, b'S').contains("something else"));
+        assert!(edit(owner - 4, 4).contains("something else"));
+        assert!(edit(owner - 5, 0x7f).contains("cut"));
+        assert!(edit(owner + 8 + 7, 0x7f).contains("`seed:probe` is in no code"));
+    }
+}
