@@ -71,6 +71,21 @@ fn a_system_call_program_writes_its_context() {
 }
 
 #[test]
+fn a_signature_that_is_none_is_refused() {
+    if !root() || older_than(6, 18, "signed programs") {
+        return;
+    }
+    let insns = vec![build::mov64_imm(0, 0), build::exit()];
+    let attributes = attributes(ProgramType::XDP, insns);
+    Program::load(&attributes).unwrap();
+    let signed = ProgramAttributes {
+        signature: vec![1; 64],
+        ..attributes
+    };
+    Program::load(&signed).unwrap_err();
+}
+
+#[test]
 fn rejected_program_comes_with_the_whole_log() {
     if !root() {
         return;

@@ -57,6 +57,11 @@ pub struct ProgLoad<'a> {
     pub fd_array_bound: bool,
     /// Token that allows the call (6.9).
     pub token: Option<BorrowedFd<'a>>,
+    /// Signature of the instructions, PKCS#7 (6.18); empty for none.
+    pub signature: &'a [u8],
+    /// The keyring that the signature's key is in: 0 that of the system, 1 and 2 secondary and
+    /// platform, or the number of one.
+    pub keyring_id: i32,
 }
 
 /// Loads a program (`BPF_PROG_LOAD`).
@@ -90,6 +95,9 @@ pub fn prog_load(params: &ProgLoad<'_>, log: Option<&mut Log<'_>>) -> Result<Own
         attach_fd: raw(params.attach_to),
         fd_array: address(&fds),
         prog_token_fd: raw(params.token),
+        signature: address(params.signature),
+        signature_size: length(command, params.signature)?,
+        keyring_id: params.keyring_id,
         fd_array_cnt: if params.fd_array_bound {
             length(command, &fds)?
         } else {
@@ -121,7 +129,7 @@ fn load_once(
             attr.log_size = length(command, log.buffer)?;
             attr.log_buf = address_mut(log.buffer);
         }
-        // SAFETY: instructions, records, fds and log come with their lengths, the license ends
+        // SAFETY: instructions, records, fds, signature and log come with their lengths, the license ends
         // with a zero; fd_array is read at indices that instructions give, which a wrong index
         // makes the kernel refuse or read another number, but never write. It returns an fd.
         let result = unsafe { bpf_fd(command, &mut attr) };
