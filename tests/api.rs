@@ -89,3 +89,28 @@ fn no_public_type_of_handles_plan_and_loader_has_a_lifetime() {
     found.retain(|line| !records.iter().any(|record| line.contains(record)));
     assert_eq!(found, [""; 0]);
 }
+
+#[test]
+fn the_kernel_says_what_it_has() {
+    let kernel = RunningKernel::get();
+    if nix::unistd::geteuid().is_root() {
+        assert_eq!(
+            kernel.has_program_type(purebpf::ProgramType::XDP),
+            Some(true)
+        );
+        assert_eq!(kernel.has_map_type(purebpf::MapType::ARRAY), Some(true));
+        let helper = purebpf::insn::helpers::id("bpf_xdp_adjust_head").unwrap();
+        let has = |ty| kernel.has_helper(ty, helper);
+        assert_eq!(has(purebpf::ProgramType::XDP), Some(true));
+        assert_eq!(has(purebpf::ProgramType::SOCKET_FILTER), Some(false));
+    }
+    // A type that nobody knows is neither there nor not.
+    assert_eq!(kernel.has_map_type(purebpf::MapType(9999)), None);
+    assert_eq!(kernel.has_program_type(purebpf::ProgramType(9999)), None);
+    if Path::new("/sys/kernel/btf/vmlinux").exists() {
+        assert_eq!(kernel.has_member("task_struct", "pid"), Some(true));
+        assert_eq!(kernel.has_member("task_struct", "no_such"), Some(false));
+        assert_eq!(kernel.has_member("no_such_struct", "pid"), Some(false));
+        assert_ne!(kernel.has_function("no_such_function"), Some(true));
+    }
+}

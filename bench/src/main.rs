@@ -9,6 +9,7 @@
 //! read.rs     cargo run --release -- read FILES...: what both read of the same BTF
 //! corpus.rs   cargo run --release -- corpus DIR: time to work out what to load of many objects
 //! scale.rs    cargo run --release -- scale: instructions to plan 100 to 100,000 relocations
+//! probes.rs   cargo run --release -- probes: what the kernel supports, as both find out
 //! size.rs     cargo run --release -- size: bytes of a minimal program
 //! dump.rs     cargo run --release -- dump [FILES...]: types as C and values as text against libbpf
 //! light.rs    cargo run --release -- light FILES...: loader programs of both sides
@@ -29,6 +30,7 @@ mod libbpf_dump;
 mod light;
 mod ours;
 mod peers;
+mod probes;
 mod read;
 mod report;
 mod scale;
@@ -135,6 +137,8 @@ enum Command {
         #[arg(long)]
         plan: bool,
     },
+    /// What the running kernel supports, and where both find out something else
+    Probes,
     /// How the work to plan an object grows with its relocations (needs valgrind and clang-19)
     Scale,
 }
@@ -183,6 +187,7 @@ fn main() -> anyhow::Result<()> {
         Command::Light { files } => light::run(&files),
         Command::LightOne { file } => light::one(&file),
         Command::Print { who, file, base } => dump::print_all(who, &file, base.as_deref()),
+        Command::Probes => probes::run(),
         Command::Scale => scale::run(),
         Command::Load {
             who,

@@ -3,6 +3,7 @@
 //! ```text
 //! plan.rs   purebpf plan: what would be loaded, without a kernel
 //! load.rs   purebpf load: what the kernel says to each program
+//! feature.rs  purebpf feature: what the running kernel supports
 //! btf/      purebpf btf: types printed, merged, made smaller
 //! gen/      purebpf gen: what is built into other programs
 //! run/      purebpf run: load, attach, and show what arrives
@@ -14,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod btf;
+mod feature;
 mod r#gen;
 mod load;
 mod plan;
@@ -47,6 +49,8 @@ enum Command {
     Plan(plan::Arguments),
     /// Load an object, or each of its programs by itself, and show what the kernel says
     Load(load::Arguments),
+    /// Show what the running kernel supports: features, types of programs and maps, helpers
+    Feature(feature::Arguments),
     /// Print, check and combine BTF, the types of the kernel and of objects
     Btf(btf::Arguments),
     /// Make sources and data of objects, to be built into programs
@@ -58,6 +62,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Load(arguments) => load::run(&arguments),
+        Command::Feature(arguments) => feature::run(&arguments),
         Command::Btf(arguments) => btf::run(&arguments),
         Command::Gen(arguments) => r#gen::run(&arguments).map(|()| ExitCode::SUCCESS),
     };

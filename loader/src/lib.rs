@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! running.rs      the running kernel as a TargetKernel; probe.rs: how its features are found out
+//! support.rs      types of programs and maps, helpers: what users may ask of it; answers.rs
 //! loader.rs       Loader: options; prepared.rs: Prepared, between maps and programs
 //! load/           the steps: token, BTF, maps, pins, programs; verifier.rs: what a refusal means
 //! object.rs       Object: names to handles; variables.rs: its variables
@@ -15,6 +16,7 @@
 
 #![forbid(unsafe_code)]
 
+mod answers;
 mod auto_attach;
 mod error;
 pub mod light;
@@ -24,6 +26,7 @@ mod object;
 mod prepared;
 mod probe;
 mod running;
+mod support;
 mod variables;
 
 pub use error::{Error, Phase, Rejection};

@@ -72,7 +72,7 @@ const PROBES: &[(Feature, Probe)] = &[
 ];
 
 /// Errors that say nothing about the kernel, only about this process now.
-const UNTOLD: &[Errno] = &[
+pub(crate) const UNTOLD: &[Errno] = &[
     Errno::EAGAIN,
     Errno::EINTR,
     Errno::EMFILE,
