@@ -10,6 +10,7 @@
 //! corpus.rs   cargo run --release -- corpus DIR: time to work out what to load of many objects
 //! scale.rs    cargo run --release -- scale: instructions to plan 100 to 100,000 relocations
 //! probes.rs   cargo run --release -- probes: what the kernel supports, as both find out
+//! ring.rs     cargo run --release -- ring: records of ring buffers a second
 //! size.rs     cargo run --release -- size: bytes of a minimal program
 //! dump.rs     cargo run --release -- dump [FILES...]: types as C and values as text against libbpf
 //! light.rs    cargo run --release -- light FILES...: loader programs of both sides
@@ -33,6 +34,7 @@ mod peers;
 mod probes;
 mod read;
 mod report;
+mod ring;
 mod scale;
 mod size;
 mod speed;
@@ -139,6 +141,12 @@ enum Command {
     },
     /// What the running kernel supports, and where both find out something else
     Probes,
+    /// How fast the records of full ring buffers are consumed (needs clang-19)
+    Ring {
+        /// How many times each does it, of which the median counts
+        #[arg(long, default_value_t = 15)]
+        runs: usize,
+    },
     /// How the work to plan an object grows with its relocations (needs valgrind and clang-19)
     Scale,
 }
@@ -188,6 +196,7 @@ fn main() -> anyhow::Result<()> {
         Command::LightOne { file } => light::one(&file),
         Command::Print { who, file, base } => dump::print_all(who, &file, base.as_deref()),
         Command::Probes => probes::run(),
+        Command::Ring { runs } => ring::run(runs),
         Command::Scale => scale::run(),
         Command::Load {
             who,

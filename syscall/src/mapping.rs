@@ -5,6 +5,9 @@
 //! range, and goes through volatile or atomic operations because programs in the kernel, and other
 //! processes, write there at the same time. The one exception is [`Mapping::bytes`], whose contract
 //! is written there.
+//!
+//! What readers of buffers call for each record is inlined: they are in another crate, and a record
+//! takes a few nanoseconds.
 
 use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -91,10 +94,12 @@ macro_rules! word {
         impl sealed::Atomic for $atomic {
             type Value = $word;
 
+            #[inline]
             fn load_acquire(&self) -> $word {
                 self.load(Ordering::Acquire)
             }
 
+            #[inline]
             fn store_release(&self, value: $word) {
                 self.store(value, Ordering::Release);
             }
@@ -212,12 +217,14 @@ impl Mapping {
     }
 
     /// The address of `len` bytes at `offset`, if they are all inside.
+    #[inline]
     fn at(&self, offset: usize, len: usize) -> Option<*mut u8> {
         let end = offset.checked_add(len)?;
         // SAFETY: `offset <= end <= len`, so the result stays in the mapping or at its end.
         (end <= self.len).then(|| unsafe { self.base.as_ptr().add(offset) })
     }
 
+    #[inline]
     fn word<W: Word>(&self, offset: usize) -> Option<&W::Atomic> {
         let atomic = self.at(offset, size_of::<W::Atomic>())?.cast::<W::Atomic>();
         // SAFETY: inside the mapping, which lives as long as `self`, and aligned. All others in this
@@ -226,6 +233,7 @@ impl Mapping {
     }
 
     /// Loads a number with acquire ordering; `None` outside the mapping or unaligned.
+    #[inline]
     #[must_use]
     pub fn load_acquire<W: Word>(&self, offset: usize) -> Option<W> {
         use sealed::Atomic;
@@ -233,6 +241,7 @@ impl Mapping {
     }
 
     /// Stores a number with release ordering; `None` outside the mapping, unaligned or read-only.
+    #[inline]
     #[must_use]
     pub fn store_release<W: Word>(&self, offset: usize, value: W) -> Option<()> {
         use sealed::Atomic;
@@ -338,6 +347,7 @@ impl Mapping {
     /// was loaded with acquire ordering to the moment the consumer position is stored with release
     /// ordering, or a file that never changes. The verifier lets no program write to a record that
     /// it has submitted. Use [`Self::read`] for everything else.
+    #[inline]
     #[must_use]
     pub fn bytes(&self, range: Range<usize>) -> Option<&[u8]> {
         if self.writable {

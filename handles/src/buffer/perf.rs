@@ -361,6 +361,7 @@ impl PerfSample<'_> {
 impl Deref for PerfSample<'_> {
     type Target = [u8];
 
+    #[inline]
     fn deref(&self) -> &[u8] {
         self.data
     }
@@ -373,6 +374,7 @@ impl AsRef<[u8]> for PerfSample<'_> {
 }
 
 impl Drop for PerfSample<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.pages.release(self.after);
     }

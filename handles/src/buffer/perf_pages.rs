@@ -37,18 +37,21 @@ pub(super) struct PerfPlace {
 }
 
 impl PerfPages {
+    #[inline]
     fn position(&self, at: usize) -> u64 {
         // The page is there and aligned, so there is no other outcome.
         self.records.load_acquire(at).unwrap_or(0)
     }
 
     /// Gives back everything before `position`.
+    #[inline]
     pub(super) fn release(&self, position: u64) {
         // The page is there, aligned and writable, so there is no other outcome.
         let _ = self.control.store_release(TAIL, position);
     }
 
     /// The next record.
+    #[inline]
     pub(super) fn find(&self) -> Result<Option<PerfPlace>, Corrupt> {
         let tail = self.position(TAIL);
         let head = self.position(HEAD);
@@ -85,6 +88,7 @@ impl PerfPages {
     }
 
     /// Where a position is in the mapping.
+    #[inline]
     fn offset(&self, position: u64) -> usize {
         let inside = position & (self.size as u64).wrapping_sub(1);
         self.page
@@ -93,6 +97,7 @@ impl PerfPages {
 
     /// The bytes of a record that was found and is not released yet. One that breaks at the end of
     /// the data is put together in `spare`.
+    #[inline]
     pub(super) fn data<'a>(
         &'a self,
         place: PerfPlace,
