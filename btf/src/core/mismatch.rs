@@ -50,16 +50,23 @@ pub enum Mismatch {
 impl Mismatch {
     /// What does not fit, in words; `local` is the object's BTF and `target` that of the candidate.
     #[must_use]
-    pub fn text(&self, local: &Btf, target: &Btf) -> String {
+    pub fn text(&self, local: &Btf, target: &Btf, candidate: TypeId) -> String {
         let name = |btf: &Btf, offset| btf.name_at(offset).unwrap_or("?").to_owned();
+        let whose = |within| match within == candidate {
+            true => "it".to_owned(),
+            false => describe(target, within),
+        };
         match *self {
             Self::Type => "the types differ".to_owned(),
             Self::NoEnumerator { name_off } => {
                 format!("it has no value `{}`", name(local, name_off))
             }
             Self::NoMember { within, name_off } => {
-                let within = describe(target, within);
-                format!("{within} has no member `{}`", name(local, name_off))
+                format!(
+                    "{} has no member `{}`",
+                    whose(within),
+                    name(local, name_off)
+                )
             }
             Self::MemberType {
                 within,
@@ -69,7 +76,7 @@ impl Mismatch {
             } => format!(
                 "member `{}` of {} is {}, expected {}",
                 name(target, name_off),
-                describe(target, within),
+                whose(within),
                 describe(target, found),
                 describe(local, expected),
             ),

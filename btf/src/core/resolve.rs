@@ -191,7 +191,9 @@ impl<T: Targets> Resolver<T> {
         let Ok(btf) = self.btf_of(tried.target) else {
             return (tried.target.id.to_string(), None);
         };
-        let mismatch = tried.mismatch.map(|m| m.text(&self.local, btf));
+        let mismatch = tried
+            .mismatch
+            .map(|m| m.text(&self.local, btf, tried.target.id));
         (describe(btf, tried.target.id), mismatch)
     }
 

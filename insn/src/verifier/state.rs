@@ -79,7 +79,9 @@ impl<'a> Frame<'a> {
     }
 
     pub(super) fn registers(&self) -> Vec<Register> {
-        self.0.iter().copied().map(owned).collect()
+        let mut all = self.0.clone();
+        all.sort_by_key(|(name, _)| number(name).unwrap_or(u32::MAX));
+        all.into_iter().map(owned).collect()
     }
 }
 

@@ -19,7 +19,7 @@ fn a_member_that_is_not_there_is_named() {
     let (local, target) = (&mut local.btf, &target.btf);
     assert_eq!(
         why(local, target, ours, "0:2", K::FieldByteOffset),
-        "[5] struct task: [5] struct task has no member `gone`"
+        "[5] struct task: it has no member `gone`"
     );
     assert_eq!(
         why(local, target, ours, "0:1", K::FieldByteOffset),
@@ -36,7 +36,7 @@ fn a_member_of_another_type_is_shown_with_both() {
     target.add_struct("s", 8, &[at("x", inner, 0)]);
     assert_eq!(
         why(&mut local.btf, &target.btf, root, "0:0", K::FieldByteOffset),
-        "[6] struct s: member `x` of [6] struct s is [5] struct inner, expected [1] int int"
+        "[6] struct s: member `x` of it is [5] struct inner, expected [1] int int"
     );
 }
 
