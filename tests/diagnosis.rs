@@ -231,3 +231,16 @@ fn a_type_of_program_that_the_kernel_was_built_without_is_named() {
         "{hint}"
     );
 }
+
+#[test]
+fn a_function_that_the_kernel_lacks_is_named_where_it_is_called() {
+    if !common::root() {
+        return;
+    }
+    let error = purebpf::load(&only("missing_function")).unwrap_err();
+    let name = "purebpf_absent_function".to_owned();
+    assert_eq!(error.missing(), Some(&Missing::Function { name }));
+    assert_eq!(error.insn(), Some(0));
+    let text = &error.source_line().unwrap().text;
+    assert_eq!(text, "purebpf_absent_function(); /* without a check */");
+}

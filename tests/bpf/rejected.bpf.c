@@ -114,3 +114,12 @@ int endless(void *ctx)
 		i = 1;
 	return 0;
 }
+
+extern void purebpf_absent_function(void) __ksym __weak;
+
+SEC("raw_tp/sys_enter")
+int missing_function(void *ctx)
+{
+	purebpf_absent_function(); /* without a check */
+	return 0;
+}
