@@ -150,3 +150,12 @@ fn no_more_than_the_last_steps_are_kept() {
     assert_eq!(log.steps.len(), VerifierLog::STEPS);
     assert_eq!((log.steps[0].insn, log.insn), (968, Some(999)));
 }
+
+#[test]
+fn what_is_said_of_the_whole_program_is_at_no_instruction() {
+    let log = VerifierLog::parse(
+        "0: R1=ctx() R10=fp0\n0: (95) exit\ncombined stack size of 2 calls is 544. Too large\n",
+    );
+    assert_eq!((log.insn, log.steps.len()), (None, 1));
+    assert!(log.reason.is_some() && log.used().next().is_none());
+}

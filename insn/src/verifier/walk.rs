@@ -12,12 +12,19 @@ const NOTES: usize = 8;
 /// Calls may be nested so deep (`MAX_CALL_FRAMES`).
 const FRAMES: usize = 8;
 
-/// What the verifier says of an instruction that it is not at, by what comes before the number.
+/// What it says of an instruction that it is not at, by what comes before the number.
 const ELSEWHERE: &[&str] = &[
     "infinite loop detected at insn ",
     "unreachable insn ",
     "back-edge from insn ",
     "jump out of range from insn ",
+];
+
+/// What it says of the whole program, once it has walked over all of it.
+const NOWHERE: &[&str] = &[
+    "combined stack size of ",
+    "stack size of ",
+    "tail_calls are not allowed when call stack ",
 ];
 
 type Source<'a> = (&'a str, Option<(&'a str, u32)>);
@@ -172,12 +179,15 @@ impl<'a> Walk<'a> {
         };
         let notes = self.says.first.iter().copied();
         let notes = notes.skip_while(|text| Some(*text) != reason).skip(1);
-        let named = reason.and_then(elsewhere);
+        let is_of_all = NOWHERE
+            .iter()
+            .any(|prefix| reason.is_some_and(|reason| reason.starts_with(prefix)));
+        let last = self.steps.back().filter(|_| !is_of_all);
         let is_complete = self.calls.len() == self.frame;
         let last_line = self.next_source.or(self.source);
         let registers = self.frames.get(self.frame).map(Frame::registers);
         VerifierLog {
-            insn: named.or(self.steps.back().map(|step| step.insn)),
+            insn: reason.and_then(elsewhere).or(last.map(|step| step.insn)),
             reason: reason.map(str::to_owned),
             notes: notes.map(str::to_owned).collect(),
             function: self.function.map(str::to_owned),
