@@ -135,22 +135,22 @@ fn whole(spec: &ObjectSpec, arguments: &Arguments) -> anyhow::Result<Vec<Outcome
         }
         (loaded, _) => loaded,
     };
+    // What failed may be a function that several programs call.
+    let culprit = loaded.as_ref().err().and_then(Error::program);
+    let culprit = culprit.filter(|name| spec.program(name).is_ok());
     let outcome = |program: &purebpf::ProgramSpec| {
         let result = match &loaded {
             Ok(object) if program.autoload => {
                 tag(object, &program.name).map_err(|error| Failure::new(&error))
             }
             Ok(_) => Ok(None),
-            Err(error) if error.program().is_none_or(|name| name == program.name) => {
+            Err(error) if culprit.is_none_or(|name| name == program.name) => {
                 Err(Failure::new(error))
             }
             Err(error) => Err(Failure {
                 errno: None,
                 phase: error.phase().name(),
-                text: format!(
-                    "not loaded, since `{}` was not",
-                    error.program().unwrap_or("")
-                ),
+                text: format!("not loaded, since `{}` was not", culprit.unwrap_or("")),
                 report: None,
             }),
         };

@@ -189,12 +189,13 @@ fn many_objects_are_planned_for_many_kernels() {
         table,
         [
             ["object", &with, &without],
-            [rejected, "ok", "ok, 2 missing"],
+            [rejected, "ok, 1 missing", "ok, 3 missing"],
             [absent, "fails", "fails"]
         ]
     );
     let reports: Vec<String> = err(&output).split("\n\n").map(str::to_owned).collect();
-    assert_eq!(reports.len(), 3);
+    assert_eq!(reports.len(), 4);
+    assert!(reports[0].contains("kernel function `purebpf_absent_function` does not exist"));
     let expected = format!(
         "warning: {rejected}: program `missing_member`: failed to resolve CO-RE relocation \
          <byte_off> [24] struct task_struct___absent.no_such_member (0:0 @ offset 0)\n  \
@@ -206,13 +207,13 @@ fn many_objects_are_planned_for_many_kernels() {
          = note: the verifier refuses the program if it comes here\n   \
          = note: on {without}"
     );
-    assert_eq!(reports[0], expected);
+    assert_eq!(reports[1], expected);
     let expected = format!(
         "error: {absent}: extern `bpf_rcu_read_lock`: the kernel does not have it\n  \
          --> ./absent.bpf.c:15:2\n   |\n15 | bpf_rcu_read_lock();\n   | ^\n   \
          = at instruction 0 of `call_it`\n   = note: on {with}, {without}"
     );
-    assert_eq!(reports[2].trim_end(), expected);
+    assert_eq!(reports[3].trim_end(), expected);
 
     let output = run(&[&arguments[..], &["-j"]].concat());
     let all: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -242,7 +243,9 @@ fn a_folder_describes_a_kernel() {
     std::fs::write(folder.0.join("config"), config).unwrap();
     let output = run(&arguments);
     assert!(output.status.success(), "{}", err(&output));
-    assert_eq!(err(&output), "");
+    let warnings = err(&output);
+    assert_eq!(warnings.matches("warning").count(), 1);
+    assert!(warnings.contains("`purebpf_absent_function`"), "{warnings}");
 }
 
 #[test]
