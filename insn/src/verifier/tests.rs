@@ -159,3 +159,38 @@ fn what_is_said_of_the_whole_program_is_at_no_instruction() {
     assert_eq!((log.insn, log.steps.len()), (None, 1));
     assert!(log.reason.is_some() && log.used().next().is_none());
 }
+
+#[test]
+fn how_the_verifier_works_is_no_reason() {
+    let asides = [
+        "last_idx 6 first_idx 0",
+        "regs=2 stack=0 before 3: (18) r2 = 0x0",
+        "parent didn't have regs=2 stack=0 marks",
+        "mark_precise: frame0: last_idx 6 first_idx 0 subseq_idx -1",
+        "mark_precise: frame0: regs=r1 stack= before 5: (0f) r2 += r1",
+        "Func#1 ('f') is safe for any args that match its prototype",
+        "9: safe",
+    ];
+    for aside in asides {
+        let text = format!("6: (79) r0 = *(u64 *)(r2 +0)\n{aside}\nR2 unbounded\n");
+        let log = VerifierLog::parse(&text);
+        assert_eq!(log.reason.as_deref(), Some("R2 unbounded"), "{aside}");
+        assert_eq!(log.insn, Some(6), "{aside}");
+    }
+}
+
+#[test]
+fn calls_are_known_until_a_branch_of_another_call_is_taken_up() {
+    let call = "0: R1=ctx() R6=7 R10=fp0\n2: (85) call pc+1\ncaller:\n R6=7 R10=fp0\ncallee:\n \
+                frame1: R1=ctx() R10=fp0\n4: frame1: R1=ctx() R10=fp0\n4: (bf) r2 = r1\n";
+    let log = VerifierLog::parse(&format!("{call}no\n"));
+    assert_eq!((log.frame, log.calls.as_slice()), (1, &[2][..]));
+    let back = "5: (95) exit\nreturning from callee:\n frame1: R0=0 R10=fp0\nto caller at 3:\n \
+                R0=0 R6=7 R10=fp0\n3: (95) exit\nno\n";
+    let log = VerifierLog::parse(&format!("{call}{back}"));
+    assert_eq!((log.frame, log.calls.len()), (0, 0));
+    assert_eq!(known(&log), ["R0=0", "R6=7", "R10=fp0"]);
+    let branch = "from 4 to 6: frame1: R1=7 R10=fp0\n6: (95) exit\nno\n";
+    let log = VerifierLog::parse(&format!("{call}{branch}"));
+    assert_eq!((log.frame, log.calls.len()), (1, 0));
+}
