@@ -73,8 +73,9 @@ pub(crate) fn reports<R: Borrow<Report>>(reports: &[R], with_log: bool) {
 
 /// Prints a report to standard error, in colours if that is a terminal.
 pub(crate) fn report(report: &Report, with_log: bool) {
-    let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let colours = match io::stderr().is_terminal() && !no_colour {
+    let variable = |name| std::env::var_os(name).unwrap_or_default();
+    let is_plain = !variable("NO_COLOR").is_empty() || variable("TERM") == "dumb";
+    let colours = match io::stderr().is_terminal() && !is_plain {
         true => Colours::terminal(),
         false => Colours::default(),
     };
