@@ -170,7 +170,10 @@ fn btf_has_no_variables_before_5_2() {
     assert!(plan.maps.iter().all(|map| !map.autocreate));
     let code = plan.programs[0].check().unwrap();
     assert!(
-        code.poisons[0].why.contains("is not created"),
+        code.poisons[0]
+            .missing
+            .to_string()
+            .contains("is not created"),
         "{:?}",
         code.poisons
     );
@@ -249,7 +252,7 @@ fn a_use_of_a_map_that_is_not_created_is_poisoned() {
     let code = plan.programs[0].check().unwrap();
     assert_eq!(code.references, []);
     let poison = &code.poisons[0];
-    assert_eq!(poison.why, "map `counts` is not created");
+    assert_eq!(poison.missing.to_string(), "map `counts` is not created");
     let insns = &code.insns[poison.insn..poison.insn + 2];
     assert!(
         insns

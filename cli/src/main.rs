@@ -1,14 +1,15 @@
 //! The `purebpf` program.
 //!
 //! ```text
-//! plan.rs   purebpf plan: what would be loaded, without a kernel
+//! plan/     purebpf plan: what would be loaded, without a kernel
 //! load.rs   purebpf load: what the kernel says to each program
 //! feature.rs  purebpf feature: what the running kernel supports
 //! btf/      purebpf btf: types printed, merged, made smaller
 //! gen/      purebpf gen: what is built into other programs
 //! run/      purebpf run: load, attach, and show what arrives
-//! target.rs the kernel that a plan is made for
+//! target.rs the kernels that plans are made for
 //! source.rs where BTF comes from
+//! report/   what went wrong, shown as a compiler shows an error
 //! print.rs  output: tables, lines, errors
 //! ```
 
@@ -20,6 +21,7 @@ mod r#gen;
 mod load;
 mod plan;
 mod print;
+mod report;
 mod run;
 mod source;
 mod target;
@@ -58,7 +60,12 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
+    let command = Arguments::parse().command;
+    let with_log = match &command {
+        Command::Run(arguments) => arguments.log,
+        _ => false,
+    };
+    let result = match command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Load(arguments) => load::run(&arguments),
@@ -71,7 +78,7 @@ fn main() -> ExitCode {
         // Whoever reads the output may stop reading.
         Err(error) if print::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            print::error(&error);
+            print::error(&error, with_log);
             ExitCode::FAILURE
         }
     }

@@ -226,7 +226,7 @@ fn load_each_says_what_the_kernel_said() {
     let output = run(&["load", file.to_str().unwrap(), "--each", "--json"]);
     assert!(!output.status.success());
     let programs = json(&output)["programs"].as_array().unwrap().clone();
-    assert_eq!(programs.len(), 2);
+    assert_eq!(programs.len(), 10);
     for program in programs {
         assert_eq!(program["loaded"], false);
         assert_eq!(program["phase"], "program");

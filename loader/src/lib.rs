@@ -8,7 +8,8 @@
 //! object.rs       Object: names to handles; variables.rs: its variables
 //! light.rs        loader programs: run, and what they leave taken over
 //! auto_attach.rs  what section names say about attaching
-//! error.rs        one error for all of it: phase, program, map, source line, verifier log, hint
+//! error.rs        one error for all of it: phase, program, map, source line, verifier log, hint;
+//! rejection.rs    that of a program that the kernel refused
 //! ```
 //!
 //! A thin shell: what is to be loaded is decided in `purebpf-plan`, without a kernel. A load that
@@ -25,12 +26,14 @@ mod loader;
 mod object;
 mod prepared;
 mod probe;
+mod rejection;
 mod running;
 mod support;
 mod variables;
 
-pub use error::{Error, Phase, Rejection};
+pub use error::{Error, Phase};
 pub use loader::{Loader, load};
 pub use object::Object;
 pub use prepared::Prepared;
+pub use rejection::Rejection;
 pub use running::RunningKernel;

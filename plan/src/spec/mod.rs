@@ -18,6 +18,7 @@ pub(crate) mod code;
 pub(crate) mod extern_;
 pub(crate) mod global;
 mod legacy_maps;
+pub(crate) mod lines;
 pub(crate) mod map;
 mod object;
 mod open;
