@@ -12,6 +12,7 @@ use purebpf_syscall::{
 
 use crate::RunningKernel;
 use crate::answers::Question;
+use crate::load::memlock;
 use crate::probe::UNTOLD;
 
 /// How it shows that the kernel knows a type of program.
@@ -156,6 +157,7 @@ impl RunningKernel {
     }
 
     fn ask(&self, question: Question) -> Option<bool> {
+        memlock::raise(self);
         let token = self.token().map(|token| token.as_fd());
         self.answers().get(question, || match question {
             Question::Program(ty) => program(token, ty),
