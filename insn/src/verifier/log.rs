@@ -110,26 +110,4 @@ pub struct Statistics {
 impl VerifierLog {
     /// How many steps are kept.
     pub const STEPS: usize = 32;
-
-    /// Takes a log apart. What is not there is missing in the result.
-    #[must_use]
-    pub fn parse(text: &str) -> Self {
-        super::walk::walk(text)
-    }
-
-    /// The instruction that it stopped at, if that was walked over.
-    #[must_use]
-    pub fn stopped_at(&self) -> Option<&Step> {
-        let is_it = |step: &&Step| Some(step.insn) == self.insn;
-        self.steps.iter().rfind(is_it)
-    }
-
-    /// The registers that the instruction uses that it stopped at, with what was known of them.
-    pub fn used(&self) -> impl Iterator<Item = &Register> {
-        let step = self.stopped_at();
-        let used = step.map_or(0, |step| super::state::used_by(&step.text));
-        self.registers.iter().filter(move |register| {
-            super::state::number(&register.name).is_some_and(|number| used >> number & 1 == 1)
-        })
-    }
 }

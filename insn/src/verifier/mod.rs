@@ -1,7 +1,7 @@
 //! The verifier's log taken apart: why a program was refused, where, and what was known there.
 //!
 //! ```text
-//! log.rs    VerifierLog: what is kept of a log
+//! log.rs    VerifierLog: what is kept of a log; parse.rs: from text to that
 //! line.rs   what a line of it is
 //! state.rs  the registers and stack slots that a line lists
 //! walk.rs   the log from its first line to its last
@@ -12,6 +12,7 @@
 
 mod line;
 mod log;
+mod parse;
 mod state;
 mod walk;
 
