@@ -175,11 +175,12 @@ impl Object {
     #[doc(alias = "bpf_program__attach")]
     pub fn attach(&self, name: &str) -> Result<Link, Error> {
         let loaded = self.loaded(name)?;
-        self.attach_one(name, loaded)?
-            .ok_or_else(|| Error::NoTarget {
-                program: name.to_owned(),
-                section: loaded.section.clone(),
-            })
+        let link = auto_attach::attach(&loaded.program, &loaded.section, &self.maps);
+        let link = link.map_err(|source| Error::Attach {
+            program: name.to_owned(),
+            source,
+        })?;
+        link.ok_or_else(|| self.no_target(name))
     }
 
     /// Attaches every struct_ops map, and every program whose section says what to attach it to.
@@ -203,34 +204,56 @@ impl Object {
         &self,
         handler: impl Fn(&str, &Program) -> Result<Option<Link>, purebpf_handles::Error>,
     ) -> Result<Vec<Link>, Error> {
-        let mut links = Vec::new();
-        for (name, ops) in &self.struct_ops {
-            let link = ops.attach();
-            links.push(link.map_err(|source| Error::Attach {
-                program: name.clone(),
-                source,
-            })?);
-        }
-        for (name, loaded) in self.programs.iter().filter(|(_, loaded)| loaded.autoattach) {
-            let own = handler(&loaded.section, &loaded.program);
-            let own = own.map_err(|source| Error::Attach {
-                program: name.clone(),
-                source,
-            })?;
-            links.extend(match own {
-                Some(link) => Some(link),
-                None => self.attach_one(name, loaded)?,
-            });
-        }
-        Ok(links)
+        let attached = self.attaching(handler);
+        attached.filter_map(|(_, link)| link.transpose()).collect()
     }
 
-    fn attach_one(&self, name: &str, loaded: &Loaded) -> Result<Option<Link>, Error> {
-        let link = auto_attach::attach(&loaded.program, &loaded.section, &self.maps);
-        link.map_err(|source| Error::Attach {
-            program: name.to_owned(),
-            source,
+    /// Attaches what can be attached of what [`Self::attach_all`] would, and says for each struct_ops
+    /// map and program, by name, what became of it: [`Error::NoTarget`] for one whose section does
+    /// not say what to attach it to.
+    pub fn attach_each(&self) -> Vec<(String, Result<Link, Error>)> {
+        let attached = self.attaching(|_, _| Ok(None));
+        let each = attached.map(|(name, link)| {
+            let missing = || self.no_target(name);
+            let link = link.and_then(|link| link.ok_or_else(missing));
+            (name.to_owned(), link)
+        });
+        each.collect()
+    }
+
+    /// Attaches one after the other, as the items are asked for. A program whose section does not
+    /// say what to attach it to gives nothing.
+    fn attaching<'a>(
+        &'a self,
+        handler: impl Fn(&str, &Program) -> Result<Option<Link>, purebpf_handles::Error> + 'a,
+    ) -> impl Iterator<Item = (&'a str, Result<Option<Link>, Error>)> {
+        let registered = self
+            .struct_ops
+            .iter()
+            .map(|(name, ops)| (name.as_str(), ops.attach().map(Some)));
+        let programs = self.programs.iter().filter(|(_, loaded)| loaded.autoattach);
+        let attached = programs.map(move |(name, loaded)| {
+            let link = match handler(&loaded.section, &loaded.program) {
+                Ok(None) => auto_attach::attach(&loaded.program, &loaded.section, &self.maps),
+                own => own,
+            };
+            (name.as_str(), link)
+        });
+        registered.chain(attached).map(|(name, link)| {
+            let link = link.map_err(|source| Error::Attach {
+                program: name.to_owned(),
+                source,
+            });
+            (name, link)
         })
+    }
+
+    fn no_target(&self, name: &str) -> Error {
+        let section = self.programs.get(name).map(|loaded| &loaded.section);
+        Error::NoTarget {
+            program: name.to_owned(),
+            section: section.cloned().unwrap_or_default(),
+        }
     }
 
     /// Pins every map and every program under its name in a folder of a bpffs, which is made if it
