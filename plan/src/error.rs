@@ -30,6 +30,9 @@ pub enum Error {
         /// The rule that it breaks.
         source: Arc<purebpf_btf::Error>,
     },
+    /// The object's CO-RE relocations cannot be understood.
+    #[error("section `.BTF.ext`: CO-RE relocations are of a section without a name")]
+    NamelessSection,
     /// The object defines something that only BTF can describe, and has none.
     #[error("the object has {what}, but no BTF (compile with -g)")]
     NoBtf {

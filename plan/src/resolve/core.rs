@@ -111,14 +111,18 @@ impl Targets for Kernel<'_> {
 ///
 /// # Source
 /// libbpf `bpf_object__relocate_core`.
-pub(super) fn relocate(spec: &ObjectSpec, kernel: &dyn TargetKernel, roles: &Roles) -> Relocated {
+pub(super) fn relocate(
+    spec: &ObjectSpec,
+    kernel: &dyn TargetKernel,
+    roles: &Roles,
+) -> Result<Relocated, Error> {
     let mut all = Relocated::default();
     let code = &spec.code;
     let (Some(local), Some(ext)) = (&code.btf, &code.ext) else {
-        return all;
+        return Ok(all);
     };
     if ext.core_relos().is_empty() {
-        return all;
+        return Ok(all);
     }
     let idle: Vec<usize> = spec
         .programs
@@ -130,6 +134,9 @@ pub(super) fn relocate(spec: &ObjectSpec, kernel: &dyn TargetKernel, roles: &Rol
     let mut state = None;
     for section in ext.core_relos().sections() {
         let name = local.name_at(section.section_name_off).unwrap_or_default();
+        if name.is_empty() {
+            return Err(Error::NamelessSection);
+        }
         let Some(index) = sections.get(name).copied() else {
             continue;
         };
@@ -166,7 +173,7 @@ pub(super) fn relocate(spec: &ObjectSpec, kernel: &dyn TargetKernel, roles: &Rol
             patched.failed = result.err();
         }
     }
-    all
+    Ok(all)
 }
 
 fn apply(

@@ -57,7 +57,7 @@ pub(crate) fn plan(spec: &ObjectSpec, kernel: &dyn TargetKernel) -> Result<Plan,
         .map_err(|error| error.with_use(|name| spec.code.use_of(name)))?;
     let mut maps = maps::plan(spec, kernel, &externs)?;
     let roles = struct_ops::bind(spec, kernel, &mut maps)?;
-    let core = core::relocate(spec, kernel, &roles);
+    let core = core::relocate(spec, kernel, &roles)?;
     let context = Context {
         spec,
         kernel,
