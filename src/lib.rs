@@ -55,7 +55,7 @@ pub mod light {
     pub use purebpf_plan::light::{ContextLayout, LightLoader, LightMap, LightProgram};
 }
 
-pub use purebpf_handles::{BtfObject, Link, Map, Program, RingBuffer};
+pub use purebpf_handles::{BtfObject, Global, Link, Map, Program, RingBuffer};
 pub use purebpf_insn::{AttachType, LinkType, MapFlags, MapType, ProgramFlags, ProgramType};
 pub use purebpf_loader::{Error, Loader, Object, Prepared, RunningKernel, load};
 pub use purebpf_plan::{MapSpec, ObjectSpec, ProgramSpec};

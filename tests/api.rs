@@ -37,6 +37,7 @@ fn handles_are_clone_send_sync_and_static() {
     is_handle::<Loader>();
     is_handle::<RunningKernel>();
     is_handle::<DescribedKernel>();
+    is_handle::<purebpf::handles::Global<u64>>();
     is_handle::<MapAttributes>();
     is_handle::<ProgramAttributes>();
     is_handle::<purebpf::handles::TypedMap<u32, u64>>();
@@ -78,7 +79,38 @@ fn no_public_type_of_handles_plan_and_loader_has_a_lifetime() {
     for name in ["handles", "plan", "loader"] {
         with_lifetimes(&sources.join(name).join("src"), &mut found);
     }
-    // A record is the part of a ring buffer's memory that it keeps from being overwritten.
-    found.retain(|line| !line.contains("struct Record<'"));
+    // A record is the part of a buffer's memory that it keeps from being overwritten.
+    let records = [
+        "struct Record<'",
+        "enum PerfRecord<'",
+        "struct PerfSample<'",
+        "struct Reservation<'",
+    ];
+    found.retain(|line| !records.iter().any(|record| line.contains(record)));
     assert_eq!(found, [""; 0]);
+}
+
+#[test]
+fn the_kernel_says_what_it_has() {
+    let kernel = RunningKernel::get();
+    if nix::unistd::geteuid().is_root() {
+        assert_eq!(
+            kernel.has_program_type(purebpf::ProgramType::XDP),
+            Some(true)
+        );
+        assert_eq!(kernel.has_map_type(purebpf::MapType::ARRAY), Some(true));
+        let helper = purebpf::insn::helpers::id("bpf_xdp_adjust_head").unwrap();
+        let has = |ty| kernel.has_helper(ty, helper);
+        assert_eq!(has(purebpf::ProgramType::XDP), Some(true));
+        assert_eq!(has(purebpf::ProgramType::SOCKET_FILTER), Some(false));
+    }
+    // A type that nobody knows is neither there nor not.
+    assert_eq!(kernel.has_map_type(purebpf::MapType(9999)), None);
+    assert_eq!(kernel.has_program_type(purebpf::ProgramType(9999)), None);
+    if Path::new("/sys/kernel/btf/vmlinux").exists() {
+        assert_eq!(kernel.has_member("task_struct", "pid"), Some(true));
+        assert_eq!(kernel.has_member("task_struct", "no_such"), Some(false));
+        assert_eq!(kernel.has_member("no_such_struct", "pid"), Some(false));
+        assert_ne!(kernel.has_function("no_such_function"), Some(true));
+    }
 }

@@ -13,7 +13,9 @@
 mod common;
 mod support;
 
-use purebpf::ObjectSpec;
+use purebpf::loader::Error;
+use purebpf::plan::{DescribedKernel, Missing};
+use purebpf::{ObjectSpec, ProgramType};
 use support::{fixture, open};
 
 fn only(name: &str) -> ObjectSpec {
@@ -92,7 +94,7 @@ fn an_unknown_section_names_the_nearest() {
         }
     }
     let spec = ObjectSpec::parse(bytes).unwrap();
-    let kernel = purebpf::plan::DescribedKernel::new(0x06_0c_00);
+    let kernel = DescribedKernel::new(0x06_0c_00);
     let plan = spec.plan(&kernel).unwrap();
     let error = plan.programs[0].check().unwrap_err().to_string();
     assert!(
@@ -116,4 +118,129 @@ fn a_map_that_is_refused_says_why_where_the_kernel_does() {
     // Not of everything, but of this.
     let says_why = purebpf::RunningKernel::get().has(Feature::CommonAttributes);
     assert_eq!(error.verifier_log().is_some(), says_why, "{error:?}");
+}
+
+#[test]
+fn a_rejection_has_the_instruction_its_registers_and_the_reason() {
+    if !common::root() {
+        return;
+    }
+    let Error::Program { rejection, .. } = purebpf::load(&only("out_of_bounds")).unwrap_err()
+    else {
+        panic!("not refused as a program");
+    };
+    assert_eq!(rejection.object, "rejected");
+    assert_eq!(rejection.insn, Some(6));
+    assert_eq!(rejection.text.as_deref(), Some("(79) r0 = *(u64 *)(r2 +0)"));
+    let registers: Vec<_> = rejection.verifier.used().collect();
+    let r2 = registers
+        .iter()
+        .find(|register| register.name == "R2")
+        .unwrap();
+    assert_eq!(r2.kind(), "map_value");
+    let reason = rejection.verifier.reason.as_deref().unwrap();
+    assert!(reason.starts_with("R2 unbounded memory access"), "{reason}");
+    assert!(
+        rejection.missing.is_none() && rejection.hint.is_none(),
+        "{rejection:?}"
+    );
+}
+
+#[test]
+fn a_loop_is_shown_where_it_is() {
+    if !common::root() {
+        return;
+    }
+    let error = purebpf::load(&only("endless")).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .ends_with("infinite loop detected at insn 7"),
+        "{error}"
+    );
+    assert_eq!(error.source_line().unwrap().text, "while (i < 10)");
+}
+
+#[test]
+fn what_is_missing_in_a_subprogram_is_known_with_the_types_tried() {
+    if !common::root() {
+        return;
+    }
+    let error = purebpf::load(&only("missing_in_subprogram")).unwrap_err();
+    let Some(Missing::Core { spec, tried }) = error.missing() else {
+        panic!("{error}");
+    };
+    assert!(
+        spec.contains("struct task_struct___absent.no_such_member"),
+        "{spec}"
+    );
+    // The kernel's own, and no module's.
+    assert_eq!((tried.len(), tried[0].module.is_none()), (1, true));
+    assert!(tried[0].ty.ends_with(" struct task_struct"), "{tried:?}");
+    assert!(
+        tried[0].why.ends_with("has no member `no_such_member`"),
+        "{tried:?}"
+    );
+    let line = error.source_line().unwrap();
+    assert!(
+        line.text.contains("no_such_member") || line.text.contains("absent"),
+        "{line:?}"
+    );
+}
+
+#[test]
+fn a_map_that_is_not_created_is_named_where_it_is_used() {
+    if !common::root() {
+        return;
+    }
+    let mut spec = only("in_subprogram");
+    spec.map_mut("counts").unwrap().autocreate = false;
+    let error = purebpf::load(&spec).unwrap_err();
+    let name = "counts".to_owned();
+    assert_eq!(error.missing(), Some(&Missing::Map { name }));
+    assert_eq!(error.insn(), Some(7));
+}
+
+#[test]
+fn an_extern_that_is_missing_is_shown_where_it_is_used() {
+    let spec = open("absent.bpf.o");
+    let other = open("minimal.bpf.o");
+    let kernel = DescribedKernel::new(0x06_0c_00).btf(other.btf().unwrap().clone());
+    let error = spec.plan(&kernel).unwrap_err();
+    assert_eq!((error.program(), error.insn()), (Some("call_it"), Some(0)));
+    let line = error.source_line().unwrap();
+    assert_eq!(
+        (line.text.as_str(), line.indent),
+        ("bpf_rcu_read_lock();", 1)
+    );
+}
+
+#[test]
+fn a_type_of_program_that_the_kernel_was_built_without_is_named() {
+    if !common::root() {
+        return;
+    }
+    let mut spec = open("choices.bpf.o");
+    spec.load_only(["uses_first"]).unwrap();
+    let program = spec.program_mut("uses_first").unwrap();
+    program.program_type = ProgramType(4000);
+    let error = purebpf::load(&spec).unwrap_err();
+    let hint = error.hint().unwrap();
+    assert!(
+        hint.contains("not even an empty `type 4000` program"),
+        "{hint}"
+    );
+}
+
+#[test]
+fn a_function_that_the_kernel_lacks_is_named_where_it_is_called() {
+    if !common::root() {
+        return;
+    }
+    let error = purebpf::load(&only("missing_function")).unwrap_err();
+    let name = "purebpf_absent_function".to_owned();
+    assert_eq!(error.missing(), Some(&Missing::Function { name }));
+    assert_eq!(error.insn(), Some(0));
+    let text = &error.source_line().unwrap().text;
+    assert_eq!(text, "purebpf_absent_function(); /* without a check */");
 }

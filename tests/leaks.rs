@@ -14,12 +14,20 @@
 mod common;
 mod support;
 
+use purebpf::handles::{PerfBuffer, UserRingBuffer};
 use purebpf::light::{LightLoader, LightOptions};
 use purebpf::{RunningKernel, light};
 use support::open;
 
 fn fds() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// The pieces of memory that are shared with the kernel.
+fn mappings() -> usize {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let is_shared = |line: &&str| line.contains("bpf-map") || line.contains("perf_event");
+    maps.lines().filter(is_shared).count()
 }
 
 #[test]
@@ -68,5 +76,26 @@ fn loads_and_failed_loads_leave_no_fd() {
         }
         assert_eq!(fds(), before, "{name}");
     }
+    let buffers = || {
+        let only = |program: &str| {
+            let mut spec = open("buffers.bpf.o");
+            spec.load_only([program]).unwrap();
+            purebpf::load(&spec)
+        };
+        let object = only("sends").unwrap();
+        let perf = PerfBuffer::new(&object.map("perf").unwrap()).unwrap();
+        let refused = object.global::<u64>("refused").unwrap();
+        drop((object, perf, refused));
+        // Kernels before 6.1 have no such map.
+        if let Ok(object) = only("drains") {
+            drop(UserRingBuffer::new(&object.map("orders").unwrap()).unwrap());
+        }
+    };
+    buffers();
+    let (before, mapped) = (fds(), mappings());
+    for _ in 0..3 {
+        buffers();
+    }
+    assert_eq!((fds(), mappings()), (before, mapped));
     drop(kernel);
 }

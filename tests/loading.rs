@@ -458,3 +458,29 @@ fn a_switch_jumps_by_its_table() {
     assert_eq!(result(4, 0), 48);
     assert_eq!(result(5, 1), 11);
 }
+
+#[test]
+fn what_can_be_attached_is_and_the_rest_is_reported() {
+    if !common::root() {
+        return;
+    }
+    let mut spec = choices();
+    // A tracepoint that there is none of, and a section that says nothing.
+    spec.program_mut("uses_first").unwrap().section = "raw_tp/no_such".to_owned();
+    spec.program_mut("uses_second").unwrap().section = "raw_tp".to_owned();
+    let object = purebpf::load(&spec).unwrap();
+    object.attach_all().unwrap_err();
+    let each = object.attach_each();
+    let [first, second, holder] = &each[..] else {
+        panic!("{each:?}");
+    };
+    assert!(
+        matches!(first.1, Err(purebpf::Error::Attach { .. })),
+        "{first:?}"
+    );
+    assert!(
+        matches!(second.1, Err(purebpf::Error::NoTarget { .. })),
+        "{second:?}"
+    );
+    assert!(holder.1.is_ok(), "{holder:?}");
+}

@@ -15,8 +15,8 @@ mod support;
 
 use purebpf::handles::{TestRun, UpdateFlags};
 use purebpf::plan::TargetKernel as _;
-use purebpf::{Loader, Map, MapFlags, Object, ObjectSpec, RunningKernel};
-use support::{eventually, getpgid, older_than, open};
+use purebpf::{Loader, Map, MapFlags, Object, RunningKernel};
+use support::{eventually, getpgid, number, older_than, open, variable};
 
 /// Runs a raw tracepoint program once, on purpose.
 fn run(object: &Object, program: &str) -> u32 {
@@ -27,29 +27,6 @@ fn run(object: &Object, program: &str) -> u32 {
         .test_run(&run)
         .unwrap()
         .return_value
-}
-
-/// The value of a variable of the loaded object.
-fn variable(object: &Object, spec: &ObjectSpec, section: &str, name: &str) -> Vec<u8> {
-    let btf = spec.btf().unwrap();
-    let id = btf.find(section, purebpf::btf::Kind::Datasec).unwrap();
-    let purebpf::btf::TypeKind::Datasec { secinfos, .. } = btf.ty(id).unwrap().kind else {
-        panic!("{section} is no section");
-    };
-    let entry = secinfos
-        .iter()
-        .find(|entry| btf.name(entry.ty).unwrap() == name)
-        .unwrap();
-    let mut value = vec![0; entry.size as usize];
-    let memory = object.map(section).unwrap().memory().unwrap();
-    memory.read(entry.offset as usize, &mut value).unwrap();
-    value
-}
-
-fn number(bytes: &[u8]) -> u64 {
-    let mut wide = [0; 8];
-    wide[..bytes.len()].copy_from_slice(bytes);
-    u64::from_le_bytes(wide)
 }
 
 #[test]
@@ -74,6 +51,51 @@ fn globals_are_set_before_loading_and_seen_after() {
         number(&variable(&object, &spec, ".data.elsewhere", "elsewhere")),
         5
     );
+}
+
+#[test]
+fn variables_are_shared_while_anybody_holds_them() {
+    if !common::root() {
+        return;
+    }
+    let spec = open("globals.bpf.o");
+    let object = purebpf::load(&spec).unwrap();
+    let calls = object.global::<u64>("calls").unwrap();
+    let result = object.global::<u64>("result").unwrap();
+    let factor = object.global::<u32>("factor").unwrap();
+    let link = object.attach("compute").unwrap();
+    drop(object);
+    assert!(eventually(|| {
+        getpgid();
+        calls.get() > 0
+    }));
+    drop(link);
+    assert_ne!(result.get(), 0);
+    result.set(5).unwrap();
+    assert_eq!(result.fetch_add(u64::MAX).unwrap(), 5);
+    assert_eq!(result.clone().fetch_or(3).unwrap(), 4);
+    assert_eq!(result.fetch_and(!1).unwrap(), 7);
+    assert_eq!(result.fetch_xor(1).unwrap(), 6);
+    assert_eq!(result.compare_exchange(8, 9).unwrap(), Err(7));
+    assert_eq!(result.compare_exchange(7, 9).unwrap(), Ok(7));
+    assert_eq!(result.swap(1).unwrap(), 9);
+    let elsewhere = std::thread::spawn(move || result.get());
+    assert_eq!(elsewhere.join().unwrap(), 1);
+    // Constants are frozen, so that they can only be read.
+    assert!(factor.set(factor.get() + 1).is_err());
+    assert!(factor.swap(1).is_err());
+}
+
+#[test]
+fn a_variable_of_another_size_or_name_is_refused() {
+    if !common::root() {
+        return;
+    }
+    let object = purebpf::load(&open("globals.bpf.o")).unwrap();
+    let error = object.global::<u16>("calls").unwrap_err().to_string();
+    assert!(error.contains("2 bytes, the variable 8"), "{error}");
+    let error = object.global::<u64>("no_such").unwrap_err().to_string();
+    assert!(error.contains("`calls`"), "{error}");
 }
 
 #[test]
@@ -185,6 +207,36 @@ fn externs_are_what_the_kernel_says() {
     assert!([100, 250, 300, 1000].contains(&bss("hz")), "{}", bss("hz"));
     assert_eq!(bss("has_syscall"), 1);
     assert_eq!((data("has_missing"), data("has_symbol")), (0, 0));
+}
+
+#[test]
+fn symbols_of_the_kernel_are_read_by_address_and_by_type() {
+    if !common::root() {
+        return;
+    }
+    let kernel = RunningKernel::get();
+    let symbols = kernel.symbols().unwrap();
+    let btf = kernel.btf().unwrap();
+    let has_type = btf.find("runqueues", purebpf::btf::Kind::Var).is_some();
+    let has_address = symbols.lines().any(|line| line.ends_with(" runqueues"));
+    if support::lacks(!(has_type && has_address), "variables of CPUs by name") {
+        return;
+    }
+    let mut spec = open("ksyms.bpf.o");
+    spec.program_mut("trust_a_pointer").unwrap().autoload = false;
+    let object = purebpf::load(&spec).unwrap();
+    run(&object, "read_addresses");
+    run(&object, "read_variables");
+    let value = |name| number(&variable(&object, &spec, ".data", name));
+    let address = symbols
+        .lines()
+        .find_map(|line| line.strip_suffix(" T vfs_open"))
+        .map(|address| u64::from_str_radix(address, 16).unwrap());
+    assert_eq!(Some(value("address")), address);
+    assert_eq!((value("missing"), value("missing_variable")), (0, 0));
+    assert_eq!(value("first_cpu"), 0);
+    let cpus = kernel.possible_cpus().unwrap();
+    assert!(value("cpu") < u64::from(cpus));
 }
 
 #[test]
@@ -466,6 +518,7 @@ fn variables_in_an_arena_are_shared_with_user_space() {
         .unwrap();
     assert_eq!(result.return_value, 100);
     assert_eq!(memory.get::<u64>(at).unwrap(), 100);
+    assert_eq!(object.global::<u64>("counter").unwrap().get(), 100);
 }
 
 #[test]

@@ -170,7 +170,10 @@ fn btf_has_no_variables_before_5_2() {
     assert!(plan.maps.iter().all(|map| !map.autocreate));
     let code = plan.programs[0].check().unwrap();
     assert!(
-        code.poisons[0].why.contains("is not created"),
+        code.poisons[0]
+            .missing
+            .to_string()
+            .contains("is not created"),
         "{:?}",
         code.poisons
     );
@@ -197,15 +200,22 @@ fn maps_are_as_the_kernel_counts_them() {
 
 #[test]
 fn a_ring_buffers_value_type_says_what_its_records_are() {
-    let spec = open("attach.bpf.o");
-    let declared = spec.map("events").unwrap();
+    let mut spec = open("map_kinds.bpf.o");
+    spec.maps_mut()
+        .for_each(|map| map.autocreate = map.name == "typed_ring");
+    let declared = spec.map("typed_ring").unwrap();
     assert_eq!(declared.value_size, 16);
     assert_eq!(
         spec.btf().unwrap().name(declared.value_type).unwrap(),
-        "event"
+        "counts"
     );
-    let plan = spec.plan(&kernel_like("attach.bpf.o", LINUX_6_12)).unwrap();
-    assert_eq!((plan.maps[0].value_size, plan.maps[0].value_type.0), (0, 0));
+    let plan = spec.plan(&DescribedKernel::new(LINUX_6_12)).unwrap();
+    let ring = plan
+        .maps
+        .iter()
+        .find(|map| map.name == "typed_ring")
+        .unwrap();
+    assert_eq!((ring.value_size, ring.value_type.0), (0, 0));
 }
 
 #[test]
@@ -242,7 +252,7 @@ fn a_use_of_a_map_that_is_not_created_is_poisoned() {
     let code = plan.programs[0].check().unwrap();
     assert_eq!(code.references, []);
     let poison = &code.poisons[0];
-    assert_eq!(poison.why, "map `counts` is not created");
+    assert_eq!(poison.missing.to_string(), "map `counts` is not created");
     let insns = &code.insns[poison.insn..poison.insn + 2];
     assert!(
         insns
@@ -304,5 +314,16 @@ fn contexts_are_told_to_kernels_that_do_not_know_the_tag() {
         if let Some(value) = params.get(1).filter(|_| parameters.len() == 1) {
             assert_eq!(btf.name(value.ty).unwrap(), "int");
         }
+    }
+}
+
+#[test]
+fn every_type_of_map_is_in_the_fixture() {
+    let spec = open("map_kinds.bpf.o");
+    for map_type in MapType::known().filter(|ty| *ty != MapType::UNSPEC) {
+        assert!(
+            spec.maps().any(|map| map.map_type == map_type),
+            "{map_type}"
+        );
     }
 }

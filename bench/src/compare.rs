@@ -5,22 +5,26 @@ use std::path::Path;
 use purebpf::insn::{Endian, Insn, disasm};
 
 use crate::reasons::Refusals;
-use crate::report::{Failure, ProgramRow, Report};
-use crate::workers;
+use crate::report::{Failure, MapResult, ProgramRow, Report};
+use crate::{known, workers};
 
-/// How many objects and programs fared how.
+/// How many objects, programs and maps fared how.
 #[derive(Default)]
 struct Tally {
+    lists_neither: bool,
     objects: usize,
     opened: [usize; 2],
     whole: [usize; 2],
-    programs: usize,
-    loaded: [usize; 2],
+    programs: Outcomes,
+    created: Outcomes,
+    /// Differences without a known reason, and with one.
+    unexplained: usize,
+    explained: usize,
     same_insns: usize,
     different_insns: usize,
     insns_of_one: usize,
-    same_tags: usize,
-    different_tags: usize,
+    same_in_kernel: usize,
+    different_in_kernel: usize,
     map_rows: usize,
     different_maps: usize,
     same_infos: [usize; 2],
@@ -28,49 +32,99 @@ struct Tally {
     refusals: Refusals,
 }
 
-pub fn run(folder: &Path, jobs: usize) -> anyhow::Result<()> {
+/// What became of programs, or of maps, each by itself.
+#[derive(Default)]
+struct Outcomes {
+    both: usize,
+    neither: usize,
+    one: [usize; 2],
+}
+
+impl Outcomes {
+    fn add(&mut self, theirs: bool, ours: bool) {
+        match (theirs, ours) {
+            (true, true) => self.both += 1,
+            (false, false) => self.neither += 1,
+            _ => self.one[usize::from(ours)] += 1,
+        }
+    }
+
+    fn print(&self, what: &str) {
+        let Self { both, neither, one } = self;
+        println!(
+            "{what:<28} {both} with both, {neither} with neither, {} with libbpf only, {} with purebpf only",
+            one[0], one[1]
+        );
+    }
+}
+
+pub fn run(folder: &Path, jobs: usize, neither: bool) -> anyhow::Result<()> {
     let files = workers::objects(folder)?;
     let reports = workers::each(&files, jobs, |file| vec!["one".into(), file.into()]);
-    let mut tally = Tally::default();
+    let mut tally = Tally {
+        lists_neither: neither,
+        ..Tally::default()
+    };
     for (file, report) in files.iter().zip(&reports) {
         match report {
             Ok(report) => tally.add(report),
-            Err(error) => println!("{}: {error:#}", file.display()),
+            Err(error) => {
+                tally.unexplained += 1;
+                println!("{}: {error:#}", file.display());
+            }
         }
     }
     tally.refusals.print();
     tally.print();
+    anyhow::ensure!(
+        tally.unexplained == 0,
+        "{} differences that have no known reason",
+        tally.unexplained
+    );
     Ok(())
 }
 
 impl Tally {
+    /// A difference in something of a file, or in the whole if `name` is empty.
+    fn differ(&mut self, kind: &str, file: &str, name: &str, what: &str) {
+        match known::reason(file, name) {
+            Some(_) => self.explained += 1,
+            None => {
+                self.unexplained += 1;
+                println!("{kind} {file} {name}: {what}");
+            }
+        }
+    }
+
     fn add(&mut self, report: &Report) {
         let Report { file, libbpf, ours } = report;
         self.objects += 1;
         for (index, side) in [libbpf, ours].into_iter().enumerate() {
             self.opened[index] += usize::from(side.opened());
             self.whole[index] += usize::from(side.whole());
-            self.loaded[index] += side.programs.iter().filter(|p| p.loaded).count();
         }
-        let reason = |error: &Option<Failure>| error.as_ref().map(Failure::text).unwrap_or_default();
         self.refusals
             .add(file, libbpf.open_error.as_ref(), ours.open_error.as_ref());
         if libbpf.opened() != ours.opened() {
-            let who = if ours.opened() { "purebpf" } else { "libbpf" };
-            let why = reason(&libbpf.open_error) + &reason(&ours.open_error);
-            println!("OPEN {file}: only {who} opens it: {why}");
+            let why = said(libbpf.open_error.as_ref().or(ours.open_error.as_ref()));
+            self.differ("OPEN", file, "", &only(ours.opened(), "opens", &why));
         } else if libbpf.whole() != ours.whole() {
-            let who = if ours.whole() { "purebpf" } else { "libbpf" };
-            let why = reason(&libbpf.whole_error) + &reason(&ours.whole_error);
-            println!("WHOLE {file}: only {who} loads it: {}", first_line(&why));
+            let why = said(libbpf.whole_error.as_ref().or(ours.whole_error.as_ref()));
+            self.differ("WHOLE", file, "", &only(ours.whole(), "loads", &why));
         }
         if libbpf.opened() && ours.opened() {
             self.maps(report);
         }
-        self.programs += libbpf.programs.len();
         for theirs in &libbpf.programs {
-            if let Some(ours) = ours.program(&theirs.name) {
-                self.program(file, theirs, ours);
+            match ours.program(&theirs.name) {
+                Some(ours) => self.program(file, theirs, ours),
+                None => self.differ("PROGRAM", file, &theirs.name, "not seen"),
+            }
+        }
+        for theirs in &libbpf.created {
+            match ours.created.iter().find(|map| map.name == theirs.name) {
+                Some(ours) => self.created(file, theirs, ours),
+                None => self.differ("MAP", file, &theirs.name, "not seen"),
             }
         }
     }
@@ -85,8 +139,45 @@ impl Tally {
             let mine = ours.maps.iter().find(|map| map.name == theirs.name);
             if mine != Some(theirs) {
                 self.different_maps += 1;
-                println!("MAP {file}: {theirs:?} here {mine:?}");
+                self.differ(
+                    "MAP",
+                    file,
+                    &theirs.name,
+                    &format!("{theirs:?} here {mine:?}"),
+                );
             }
+        }
+    }
+
+    fn created(&mut self, file: &str, theirs: &MapResult, ours: &MapResult) {
+        let name = &theirs.name;
+        self.created
+            .add(theirs.kernel.is_some(), ours.kernel.is_some());
+        match (&theirs.kernel, &ours.kernel) {
+            (Some(a), Some(b)) if a == b => {}
+            (Some(a), Some(b)) => self.differ("CREATED", file, name, &format!("{a:?} here {b:?}")),
+            (None, None) => {
+                self.errors(file, name, theirs.failure.as_ref(), ours.failure.as_ref());
+            }
+            (_, ours_is) => {
+                let why = said(ours.failure.as_ref().or(theirs.failure.as_ref()));
+                let what = only(ours_is.is_some(), "creates", &why);
+                self.differ("CREATE", file, name, &what);
+            }
+        }
+    }
+
+    /// What the kernel refuses it refuses for the same reason; what never came so far has no number.
+    fn errors(&mut self, file: &str, name: &str, theirs: Option<&Failure>, ours: Option<&Failure>) {
+        let number = |side: Option<&Failure>| side.map_or(0, |failure| failure.errno);
+        let why = said(ours);
+        let (theirs, ours) = (number(theirs), number(ours));
+        let what = format!("{theirs}, here {ours}: {}", first_line(&why));
+        if self.lists_neither {
+            println!("NEITHER {file} {name}: {what}");
+        }
+        if ours != 0 && theirs != ours {
+            self.differ("ERRNO", file, name, &what);
         }
     }
 
@@ -95,17 +186,18 @@ impl Tally {
         let what = format!("{file} {name}");
         self.refusals
             .add(&what, theirs.failure.as_ref(), ours.failure.as_ref());
+        self.programs.add(theirs.loaded, ours.loaded);
         if theirs.loaded != ours.loaded {
-            let who = if ours.loaded { "purebpf" } else { "libbpf" };
-            let why = ours.failure.as_ref().or(theirs.failure.as_ref());
-            let why = why.map(Failure::text).unwrap_or_default();
-            println!("LOAD {file} {name}: only {who} loads it: {}", first_line(&why));
+            let why = said(ours.failure.as_ref().or(theirs.failure.as_ref()));
+            self.differ("LOAD", file, name, &only(ours.loaded, "loads", &why));
+        } else if !ours.loaded {
+            self.errors(file, name, theirs.failure.as_ref(), ours.failure.as_ref());
         }
         match (&theirs.insns, &ours.insns) {
             (Some(a), Some(b)) if a == b && theirs.maps == ours.maps => self.same_insns += 1,
             (Some(_), Some(_)) => {
                 self.different_insns += 1;
-                println!("INSNS {file} {name}: {}", difference(theirs, ours));
+                self.differ("INSNS", file, name, &difference(theirs, ours));
             }
             (None, None) => {}
             _ => self.insns_of_one += 1,
@@ -120,15 +212,19 @@ impl Tally {
                     self.same_infos[index] += 1;
                 } else {
                     self.different_infos[index] += 1;
-                    println!("{label} {what}: {}", first_difference(theirs, ours));
+                    self.differ(label, file, name, &first_difference(theirs, ours));
                 }
             }
         }
-        match (theirs.tag, ours.tag) {
-            (Some(a), Some(b)) if a == b => self.same_tags += 1,
-            (Some(_), Some(_)) => {
-                self.different_tags += 1;
-                println!("TAG {file} {name}: the kernel's tags differ");
+        if theirs.loaded && ours.loaded && theirs.attach_type != ours.attach_type {
+            let (a, b) = (theirs.attach_type, ours.attach_type);
+            self.differ("ATTACH TYPE", file, name, &format!("{a:?} here {b:?}"));
+        }
+        match (&theirs.kernel, &ours.kernel) {
+            (Some(a), Some(b)) if a == b => self.same_in_kernel += 1,
+            (Some(a), Some(b)) => {
+                self.different_in_kernel += 1;
+                self.differ("LOADED", file, name, &format!("{a:?} here {b:?}"));
             }
             _ => {}
         }
@@ -139,8 +235,6 @@ impl Tally {
             objects,
             opened,
             whole,
-            programs,
-            loaded,
             ..
         } = self;
         println!("objects                      {objects}");
@@ -149,11 +243,8 @@ impl Tally {
             "loaded     libbpf, purebpf   {}, {} whole",
             whole[0], whole[1]
         );
-        println!("programs                     {programs}");
-        println!(
-            "loaded     libbpf, purebpf   {}, {} each by itself",
-            loaded[0], loaded[1]
-        );
+        self.programs.print("programs, each by itself");
+        self.created.print("maps, each by itself");
         println!(
             "final instructions           {} same, {} differ, {} of one side only",
             self.same_insns, self.different_insns, self.insns_of_one
@@ -167,14 +258,27 @@ impl Tally {
             );
         }
         println!(
-            "program tags                 {} same, {} differ",
-            self.same_tags, self.different_tags
+            "programs in the kernel       {} same, {} differ",
+            self.same_in_kernel, self.different_in_kernel
         );
         println!(
-            "maps                         {}, {} differ",
+            "maps as declared             {}, {} differ",
             self.map_rows, self.different_maps
         );
+        println!(
+            "differences                  {} without a known reason, {} with one",
+            self.unexplained, self.explained
+        );
     }
+}
+
+fn only(is_ours: bool, does: &str, why: &str) -> String {
+    let who = if is_ours { "purebpf" } else { "libbpf" };
+    format!("only {who} {does} it: {}", first_line(why))
+}
+
+fn said(failure: Option<&Failure>) -> String {
+    failure.map(Failure::text).unwrap_or_default()
 }
 
 fn first_line(text: &str) -> &str {

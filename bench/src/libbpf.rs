@@ -6,8 +6,8 @@ use std::ptr;
 
 use libbpf_sys as sys;
 
-use crate::messages;
-use crate::report::{Failure, MapRow, ProgramRow, Side, trimmed};
+use crate::report::{Failure, MapResult, MapRow, ProgramRow, Side, trimmed};
+use crate::{kernel, messages};
 
 struct Object(ptr::NonNull<sys::bpf_object>);
 
@@ -88,6 +88,17 @@ impl Object {
         }
     }
 
+    /// One of struct_ops comes with its programs, and these with the object's other maps.
+    fn only_map(&self, wanted: &str, is_struct_ops: bool) {
+        self.only("");
+        for map in self.maps() {
+            let name = text(unsafe { sys::bpf_map__name(map) });
+            let is_needed =
+                is_struct_ops && unsafe { sys::bpf_map__type(map) } != sys::BPF_MAP_TYPE_STRUCT_OPS;
+            unsafe { sys::bpf_map__set_autocreate(map, name == wanted || is_needed) };
+        }
+    }
+
     fn prepare(&self) -> i32 {
         -unsafe { sys::bpf_object__prepare(self.0.as_ptr()) }
     }
@@ -116,9 +127,10 @@ impl Object {
         rows.map(|(map, declared)| map_row(map, declared)).collect()
     }
 
-    /// What the object would load of a program.
-    fn describe(&self, program: *mut sys::bpf_program, row: &mut ProgramRow) {
-        let (insns, maps) = self.instructions(program);
+    /// Puts what the object would load of a program into the row, and says whether fds of modules'
+    /// BTF are in it.
+    fn describe(&self, program: *mut sys::bpf_program, row: &mut ProgramRow) -> bool {
+        let (insns, maps, has_modules) = self.instructions(program);
         row.insns = Some(insns);
         row.maps = maps;
         unsafe {
@@ -129,10 +141,15 @@ impl Object {
             let count = sys::bpf_program__line_info_cnt(program);
             row.line_info = words(lines.cast(), count * 4);
         }
+        has_modules
     }
 
-    /// Final instructions with fds zeroed, and the maps that they refer to.
-    fn instructions(&self, program: *mut sys::bpf_program) -> (Vec<u64>, Vec<(usize, String)>) {
+    /// Final instructions with fds zeroed, the maps that they refer to, and whether fds of modules'
+    /// BTF were among them.
+    fn instructions(
+        &self,
+        program: *mut sys::bpf_program,
+    ) -> (Vec<u64>, Vec<(usize, String)>, bool) {
         let insns = unsafe {
             let count = sys::bpf_program__insn_cnt(program) as usize;
             std::slice::from_raw_parts(sys::bpf_program__insns(program).cast::<[u8; 8]>(), count)
@@ -143,6 +160,7 @@ impl Object {
             .collect();
         let mut words: Vec<u64> = insns.iter().map(|insn| u64::from_le_bytes(*insn)).collect();
         let mut maps = Vec::new();
+        let mut has_modules = false;
         for index in 0..words.len() {
             let [code, regs, _, _, a, b, c, d] = words[index].to_le_bytes();
             if code != 0x18 {
@@ -160,13 +178,14 @@ impl Object {
                 // The fd of a module's BTF.
                 3 => {
                     if let Some(second) = words.get_mut(index + 1) {
+                        has_modules |= *second >> 32 != 0;
                         *second &= 0xffff_ffff;
                     }
                 }
                 _ => {}
             }
         }
-        (words, maps)
+        (words, maps, has_modules)
     }
 }
 
@@ -255,14 +274,6 @@ fn failure(errno: i32) -> Failure {
     }
 }
 
-fn tag(program: *mut sys::bpf_program) -> Option<[u8; 8]> {
-    let mut info: sys::bpf_prog_info = unsafe { std::mem::zeroed() };
-    let mut len = size_of_val(&info) as u32;
-    let fd = unsafe { sys::bpf_program__fd(program) };
-    let result = unsafe { sys::bpf_prog_get_info_by_fd(fd, &mut info, &mut len) };
-    (result == 0).then_some(info.tag)
-}
-
 /// Everything about one object.
 pub fn results(path: &Path) -> Side {
     messages::listen();
@@ -276,13 +287,21 @@ pub fn results(path: &Path) -> Side {
         }
     };
     let names = object.names();
+    let names_of_maps: Vec<String> = object
+        .maps()
+        .map(|map| text(unsafe { sys::bpf_map__name(map) }))
+        .collect();
     let errno = object.load();
     drop(object);
     let whole_error = (errno != 0).then(|| failure(errno));
     Side {
         open_error: None,
         whole_error,
-        maps: maps(path),
+        created: names_of_maps
+            .iter()
+            .map(|name| map_alone(path, name))
+            .collect(),
+        maps: maps(path, &names_of_maps),
         programs: names
             .into_iter()
             .map(|(name, section)| alone(path, name, section))
@@ -290,8 +309,9 @@ pub fn results(path: &Path) -> Side {
     }
 }
 
-/// The maps as they are created where no program is loaded; none if libbpf refuses that.
-fn maps(path: &Path) -> Vec<MapRow> {
+/// The maps as they are created where no program is loaded; if the kernel refuses one, those that
+/// can be created without the others.
+fn maps(path: &Path, names: &[String]) -> Vec<MapRow> {
     let Ok(object) = Object::open(path) else {
         return Vec::new();
     };
@@ -300,9 +320,50 @@ fn maps(path: &Path) -> Vec<MapRow> {
     messages::take();
     match object.prepare() {
         0 => object.map_rows(declared),
-        errno if failure(errno).by_kernel => object.map_rows(declared),
+        errno if failure(errno).by_kernel => {
+            let rows = names.iter().filter_map(|name| map_of_its_own(path, name));
+            rows.collect()
+        }
         _ => Vec::new(),
     }
+}
+
+fn map_of_its_own(path: &Path, name: &str) -> Option<MapRow> {
+    let object = Object::open(path).ok()?;
+    object.only_map(name, false);
+    let declared = object.declared();
+    let is_created = object.prepare() == 0;
+    let rows = is_created.then(|| object.map_rows(declared))?;
+    let mut row = rows.into_iter().find(|row| row.name == name)?;
+    row.autocreate = true;
+    Some(row)
+}
+
+fn map_alone(path: &Path, name: &str) -> MapResult {
+    let mut result = MapResult {
+        name: name.to_owned(),
+        ..MapResult::default()
+    };
+    messages::take();
+    let Ok(object) = Object::open(path) else {
+        return result;
+    };
+    let named = |map: &*mut sys::bpf_map| text(unsafe { sys::bpf_map__name(*map) }) == name;
+    let Some(map) = object.maps().find(named) else {
+        return result;
+    };
+    // Slots of other maps are filled at the load, created or not; only struct_ops needs programs.
+    let is_struct_ops = unsafe { sys::bpf_map__type(map) } == sys::BPF_MAP_TYPE_STRUCT_OPS;
+    object.only_map(name, is_struct_ops);
+    let errno = match is_struct_ops {
+        true => object.load(),
+        false => object.prepare(),
+    };
+    match errno {
+        0 => result.kernel = kernel::map(unsafe { sys::bpf_map__fd(map) }),
+        errno => result.failure = Some(failure(errno)),
+    }
+    result
 }
 
 fn alone(path: &Path, name: String, section: String) -> ProgramRow {
@@ -327,11 +388,15 @@ fn alone(path: &Path, name: String, section: String) -> ProgramRow {
     let Some(program) = object.programs().find(named) else {
         return row;
     };
-    object.describe(program, &mut row);
+    let has_modules = object.describe(program, &mut row);
     let errno = object.load();
     row.loaded = errno == 0;
+    // A USDT probe's is settled only now.
+    row.attach_type = Some(unsafe { sys::bpf_program__expected_attach_type(program) });
     match row.loaded {
-        true => row.tag = tag(program),
+        true => {
+            row.kernel = kernel::program(unsafe { sys::bpf_program__fd(program) }, has_modules);
+        }
         false => row.failure = Some(failure(errno)),
     }
     row
@@ -372,6 +437,7 @@ pub fn prepared(path: &Path, btf: Option<&Path>, only: Option<&str>) -> Side {
         open_error: None,
         whole_error,
         maps: object.map_rows(declared),
+        created: Vec::new(),
         programs: rows,
     }
 }

@@ -4,11 +4,15 @@
 //! compare.rs  cargo run --release -- compare DIR: program by program against libbpf
 //! plan.rs     cargo run --release -- plan DIR --btf FILES...: the same for other kernels, not loaded
 //! broken/     cargo run --release -- break DIR: objects broken on purpose
+//! kernel.rs   what the kernel says of maps and programs
+//! known.rs    differences from libbpf that have a reason
 //! speed.rs    cargo run --release -- speed: instructions and time to load an object
 //! btf.rs      cargo run --release -- btf: instructions and time to read, search and merge BTF
 //! read.rs     cargo run --release -- read FILES...: what both read of the same BTF
 //! corpus.rs   cargo run --release -- corpus DIR: time to work out what to load of many objects
 //! scale.rs    cargo run --release -- scale: instructions to plan 100 to 100,000 relocations
+//! probes.rs   cargo run --release -- probes: what the kernel supports, as both find out
+//! ring.rs     cargo run --release -- ring: records of ring buffers a second
 //! size.rs     cargo run --release -- size: bytes of a minimal program
 //! dump.rs     cargo run --release -- dump [FILES...]: types as C and values as text against libbpf
 //! light.rs    cargo run --release -- light FILES...: loader programs of both sides
@@ -26,6 +30,8 @@ mod btf;
 mod compare;
 mod corpus;
 mod dump;
+mod kernel;
+mod known;
 mod libbpf;
 mod libbpf_dump;
 mod light;
@@ -33,9 +39,11 @@ mod messages;
 mod ours;
 mod peers;
 mod plan;
+mod probes;
 mod read;
 mod reasons;
 mod report;
+mod ring;
 mod scale;
 mod size;
 mod speed;
@@ -60,6 +68,9 @@ enum Command {
         /// How many objects at once
         #[arg(long, default_value_t = 2)]
         jobs: usize,
+        /// Also list what loads with neither, and why
+        #[arg(long)]
+        neither: bool,
     },
     /// One object, results as JSON
     One {
@@ -155,6 +166,14 @@ enum Command {
         #[arg(long)]
         plan: bool,
     },
+    /// What the running kernel supports, and where both find out something else
+    Probes,
+    /// How fast the records of full ring buffers are consumed (needs clang-19)
+    Ring {
+        /// How many times each does it, of which the median counts
+        #[arg(long, default_value_t = 15)]
+        runs: usize,
+    },
     /// How the work to plan an object grows with its relocations (needs valgrind and clang-19)
     Scale,
 }
@@ -171,7 +190,11 @@ enum Who {
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
-        Command::Compare { folder, jobs } => compare::run(&folder, jobs),
+        Command::Compare {
+            folder,
+            jobs,
+            neither,
+        } => compare::run(&folder, jobs, neither),
         Command::One { file } => {
             let report = report::Report {
                 file: file
@@ -203,6 +226,8 @@ fn main() -> anyhow::Result<()> {
         Command::Light { files } => light::run(&files),
         Command::LightOne { file } => light::one(&file),
         Command::Print { who, file, base } => dump::print_all(who, &file, base.as_deref()),
+        Command::Probes => probes::run(),
+        Command::Ring { runs } => ring::run(runs),
         Command::Scale => scale::run(),
         Command::Load {
             who,

@@ -1,15 +1,17 @@
 //! What purebpf makes of an object.
 
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::Path;
 use std::sync::Arc;
 
 use purebpf::btf::Btf;
 use purebpf::insn::{Endian, opcode};
 use purebpf::loader::{Error, Phase};
-use purebpf::plan::{Info, MapPlan, PinPlan, Plan, ProgramPlan, Reference};
-use purebpf::{Loader, MapSpec, ObjectSpec, RunningKernel};
+use purebpf::plan::{Info, InsnReference, MapPlan, PinPlan, Plan, ProgramPlan, Reference};
+use purebpf::{Loader, MapSpec, MapType, ObjectSpec, RunningKernel};
 
-use crate::report::{Failure, MapRow, ProgramRow, Side, trimmed};
+use crate::kernel;
+use crate::report::{Failure, MapResult, MapRow, ProgramRow, Side, trimmed};
 
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let sources = std::iter::successors(error.source(), |error| error.source());
@@ -42,6 +44,10 @@ pub fn results(path: &Path) -> Side {
         open_error: None,
         whole_error: whole.err().map(failure),
         maps: maps.unwrap_or_default(),
+        created: spec
+            .maps()
+            .map(|map| map_alone(&loader, &spec, &map.name))
+            .collect(),
         programs: spec
             .programs()
             .map(|p| alone(&loader, &spec, &p.name, &p.section))
@@ -63,6 +69,28 @@ fn only(spec: &mut ObjectSpec, name: &str) {
     }
 }
 
+fn map_alone(loader: &Loader, spec: &ObjectSpec, name: &str) -> MapResult {
+    let mut spec = spec.clone();
+    only(&mut spec, "");
+    let is_struct_ops = |map: &MapSpec| map.map_type == MapType::STRUCT_OPS;
+    let needs_others = spec.map(name).is_ok_and(is_struct_ops);
+    spec.maps_mut().for_each(|map| {
+        map.autocreate = map.name == name || needs_others && !is_struct_ops(map);
+    });
+    let mut result = MapResult {
+        name: name.to_owned(),
+        ..MapResult::default()
+    };
+    match loader.load(&spec) {
+        Ok(object) => {
+            let map = object.map(name).ok();
+            result.kernel = map.and_then(|map| kernel::map(map.as_fd().as_raw_fd()));
+        }
+        Err(error) => result.failure = Some(failure(error)),
+    }
+    result
+}
+
 fn alone(loader: &Loader, spec: &ObjectSpec, name: &str, section: &str) -> ProgramRow {
     let mut row = ProgramRow {
         name: name.into(),
@@ -71,10 +99,12 @@ fn alone(loader: &Loader, spec: &ObjectSpec, name: &str, section: &str) -> Progr
     };
     let mut spec = spec.clone();
     only(&mut spec, name);
+    let mut has_modules = false;
     match loader.plan(&spec) {
         Ok(plan) => {
             if let Some(program) = plan.programs.iter().find(|program| program.name == name) {
-                describe(&plan, program, &mut row);
+                row.attach_type = Some(program.expected_attach_type.0);
+                has_modules = describe(&plan, program, &mut row);
             }
         }
         Err(error) => {
@@ -85,7 +115,9 @@ fn alone(loader: &Loader, spec: &ObjectSpec, name: &str, section: &str) -> Progr
     match loader.load(&spec) {
         Ok(object) => {
             row.loaded = true;
-            row.tag = object.program(name).ok().map(|program| program.tag());
+            let program = object.program(name).ok();
+            row.kernel = program
+                .and_then(|program| kernel::program(program.as_fd().as_raw_fd(), has_modules));
         }
         Err(error) => row.failure = Some(failure(error)),
     }
@@ -175,8 +207,11 @@ fn map(spec: &MapSpec, plan: &MapPlan) -> MapRow {
     }
 }
 
-fn describe(plan: &Plan, program: &ProgramPlan, row: &mut ProgramRow) {
-    let Ok(code) = &program.code else { return };
+/// Puts what would be loaded into the row, and says whether modules' BTF is in it.
+fn describe(plan: &Plan, program: &ProgramPlan, row: &mut ProgramRow) -> bool {
+    let Ok(code) = &program.code else {
+        return false;
+    };
     let words = code.insns.iter().map(|insn| {
         let is_map = matches!(insn.src(), opcode::PSEUDO_MAP_FD | opcode::PSEUDO_MAP_VALUE);
         let imm = if insn.is_ld_imm64() && is_map {
@@ -197,6 +232,8 @@ fn describe(plan: &Plan, program: &ProgramPlan, row: &mut ProgramRow) {
             Reference::ModuleBtf(_) | Reference::JumpTable(_) => None,
         })
         .collect();
+    let is_module = |reference: &InsnReference| matches!(reference.to, Reference::ModuleBtf(_));
+    code.references.iter().any(is_module)
 }
 
 /// The records as words; libbpf does not say how large its records are, which all compilers so far

@@ -146,7 +146,11 @@ impl Tally {
                 continue;
             }
             let mine = ours.get(theirs.name.as_str()).copied();
-            let Some((a, b)) = theirs.insns.as_ref().zip(mine.and_then(|p| p.insns.as_ref())) else {
+            let Some((a, b)) = theirs
+                .insns
+                .as_ref()
+                .zip(mine.and_then(|p| p.insns.as_ref()))
+            else {
                 // Without `program`, one that is loaded only if asked for.
                 let (who, count) = match (&theirs.insns, mine.and_then(|p| p.insns.as_ref())) {
                     (Some(_), None) => ("libbpf", &mut self.libbpf_only),
@@ -170,7 +174,11 @@ impl Tally {
                 self.same += 1;
             } else {
                 self.differ += 1;
-                println!("DIFFER {what} {}: {}", theirs.name, difference(theirs, mine));
+                println!(
+                    "DIFFER {what} {}: {}",
+                    theirs.name,
+                    difference(theirs, mine)
+                );
             }
         }
     }

@@ -98,7 +98,9 @@ impl Refusals {
                 (_, _, true) => "ONLY PUREBPF",
                 _ => "UNJUDGED",
             };
-            println!("{verdict} {count} times, as {example}\n    libbpf:  {theirs}\n    purebpf: {ours}");
+            println!(
+                "{verdict} {count} times, as {example}\n    libbpf:  {theirs}\n    purebpf: {ours}"
+            );
         }
         let percent = |part: usize| 100.0 * part as f64 / self.libbpf.max(1) as f64;
         println!("refused by libbpf            {}", self.libbpf);

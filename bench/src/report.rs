@@ -18,6 +18,8 @@ pub struct Side {
     /// Why the object as a whole could not be loaded.
     pub whole_error: Option<Failure>,
     pub maps: Vec<MapRow>,
+    /// What became of each map, created by itself.
+    pub created: Vec<MapResult>,
     pub programs: Vec<ProgramRow>,
 }
 
@@ -62,7 +64,32 @@ pub struct MapRow {
     pub inner: Option<Box<Self>>,
 }
 
-/// A program.
+/// A map, created by itself: an object without programs and other maps.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct MapResult {
+    pub name: String,
+    /// What the kernel says of it, once it is there.
+    pub kernel: Option<KernelMap>,
+    pub failure: Option<Failure>,
+}
+
+/// A map as the kernel knows it.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KernelMap {
+    pub name: String,
+    pub ty: u32,
+    pub key_size: u32,
+    pub value_size: u32,
+    pub max_entries: u32,
+    pub flags: u32,
+    pub extra: u64,
+    /// Types of key and value in the object's BTF, and of the value in the kernel's.
+    pub types: [u32; 3],
+    /// Whether the value's type is of a module's BTF.
+    pub of_module: bool,
+}
+
+/// A program, whether loaded by itself or only planned.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct ProgramRow {
     pub name: String,
@@ -76,8 +103,31 @@ pub struct ProgramRow {
     /// Records of four words.
     pub line_info: Vec<u32>,
     pub loaded: bool,
-    pub tag: Option<[u8; 8]>,
+    /// The expected attach type that it is loaded with.
+    pub attach_type: Option<u32>,
+    /// What the kernel says of it, once it is loaded.
+    pub kernel: Option<KernelProgram>,
     pub failure: Option<Failure>,
+}
+
+/// A program as the kernel knows it.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KernelProgram {
+    pub name: String,
+    pub ty: u32,
+    /// The hash of its instructions, if it is the same each time.
+    pub tag: Option<[u8; 8]>,
+    pub is_gpl: bool,
+    /// How many maps it uses or is bound to.
+    pub maps: u32,
+    pub has_btf: bool,
+    /// Records of functions and of lines.
+    pub functions: u32,
+    pub lines: u32,
+    /// Instructions that the verifier walked through.
+    pub verified: u32,
+    /// The BTF with its target, and the type there.
+    pub target: [u32; 2],
 }
 
 impl Side {

@@ -24,7 +24,7 @@ pub fn run() -> anyhow::Result<()> {
         let header = folder.join("purebpf-programs.h");
         std::fs::write(&header, list)?;
         let define = format!("-DPROGRAMS=\"{}\"", header.display());
-        let object = speed::compile(&[define])?;
+        let object = speed::compile(speed::COMPILED, &[define])?;
         std::fs::remove_file(&header)?;
         let object = object.context("there is no clang-19")?;
         row(programs * 100, &object)?;

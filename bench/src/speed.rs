@@ -20,14 +20,14 @@ struct Row {
 }
 
 /// One that is too large to be kept: 5,000 relocations.
-const COMPILED: &str = "many.bpf.c";
+pub const COMPILED: &str = "many.bpf.c";
 
 /// Prints one table: instructions in user space, and time from start to end of the process.
 pub fn run(runs: usize) -> anyhow::Result<()> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let fixtures = here.join("../tests/bpf");
     let mut objects = OBJECTS.map(|name| fixtures.join(name)).to_vec();
-    objects.extend(compile(&[])?);
+    objects.extend(compile(COMPILED, &[])?);
     println!("object          loader      instructions  without process  of libbpf's    time, ms");
     for path in objects {
         let object = path.file_name().unwrap_or_default().to_string_lossy();
@@ -52,11 +52,11 @@ pub fn run(runs: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The object of the large source, unless there is no compiler.
-pub fn compile(arguments: &[String]) -> anyhow::Result<Option<PathBuf>> {
+/// The object of a source of ours, unless there is no compiler.
+pub fn compile(name: &str, arguments: &[String]) -> anyhow::Result<Option<PathBuf>> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let source = here.join("bpf").join(COMPILED);
-    let object = std::env::temp_dir().join(Path::new(COMPILED).with_extension("o"));
+    let source = here.join("bpf").join(name);
+    let object = std::env::temp_dir().join(Path::new(name).with_extension("o"));
     let status = Command::new("clang-19")
         .args(["-g", "-O2", "--target=bpf", "-mcpu=v3", "-I"])
         .arg(here.join("../tests/bpf"))
@@ -67,7 +67,7 @@ pub fn compile(arguments: &[String]) -> anyhow::Result<Option<PathBuf>> {
         .arg(&object)
         .status();
     let Ok(status) = status else {
-        println!("{COMPILED} is left out: there is no clang-19");
+        println!("{name} is left out: there is no clang-19");
         return Ok(None);
     };
     ensure!(status.success(), "{} does not compile", source.display());

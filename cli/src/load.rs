@@ -8,6 +8,7 @@ use purebpf::{Error, Loader, Object, ObjectSpec};
 use serde_json::{Value, json};
 
 use crate::print;
+use crate::report::Report;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -19,6 +20,9 @@ pub(crate) struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Print the whole log of the kernel where it refuses a program
+    #[arg(long)]
+    log: bool,
     /// Pin maps and programs in this folder of a bpffs
     #[arg(long, conflicts_with = "each")]
     pin: Option<PathBuf>,
@@ -36,6 +40,8 @@ struct Failure {
     errno: Option<i32>,
     phase: &'static str,
     text: String,
+    /// Nothing if the failure is told elsewhere.
+    report: Option<Box<Report>>,
 }
 
 impl Failure {
@@ -53,6 +59,7 @@ impl Failure {
             errno: error.errno(),
             phase: error.phase().name(),
             text,
+            report: Some(Box::new(Report::from(error))),
         }
     }
 }
@@ -83,7 +90,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     match arguments.json {
         true => print::line(&to_json(&spec.name, &outcomes).to_string())?,
-        false => show(&outcomes)?,
+        false => show(&outcomes, arguments.log)?,
     }
     let is_loaded = outcomes.iter().all(|outcome| outcome.result.is_ok());
     Ok(if is_loaded {
@@ -128,25 +135,23 @@ fn whole(spec: &ObjectSpec, arguments: &Arguments) -> anyhow::Result<Vec<Outcome
         }
         (loaded, _) => loaded,
     };
-    if let (Err(error), false) = (&loaded, arguments.json) {
-        print::details(error);
-    }
+    // What failed may be a function that several programs call.
+    let culprit = loaded.as_ref().err().and_then(Error::program);
+    let culprit = culprit.filter(|name| spec.program(name).is_ok());
     let outcome = |program: &purebpf::ProgramSpec| {
         let result = match &loaded {
             Ok(object) if program.autoload => {
                 tag(object, &program.name).map_err(|error| Failure::new(&error))
             }
             Ok(_) => Ok(None),
-            Err(error) if error.program().is_none_or(|name| name == program.name) => {
+            Err(error) if culprit.is_none_or(|name| name == program.name) => {
                 Err(Failure::new(error))
             }
             Err(error) => Err(Failure {
                 errno: None,
                 phase: error.phase().name(),
-                text: format!(
-                    "not loaded, since `{}` was not",
-                    error.program().unwrap_or("")
-                ),
+                text: format!("not loaded, since `{}` was not", culprit.unwrap_or("")),
+                report: None,
             }),
         };
         Outcome {
@@ -180,12 +185,13 @@ fn to_json(object: &str, outcomes: &[Outcome]) -> Value {
             "errno": failure.and_then(|failure| failure.errno),
             "phase": failure.map(|failure| failure.phase),
             "error": failure.map(|failure| failure.text.as_str()),
+            "diagnosis": failure.and_then(|f| f.report.as_ref()).map(|report| report.json()),
         })
     });
     json!({"object": object, "programs": programs.collect::<Vec<_>>()})
 }
 
-fn show(outcomes: &[Outcome]) -> anyhow::Result<()> {
+fn show(outcomes: &[Outcome], with_log: bool) -> anyhow::Result<()> {
     let mut table = print::table(&["program", "section", "loaded", "tag"]);
     for outcome in outcomes {
         let (loaded, tag) = match &outcome.result {
@@ -196,11 +202,12 @@ fn show(outcomes: &[Outcome]) -> anyhow::Result<()> {
         table.add_row([outcome.name.as_str(), &outcome.section, loaded, &tag]);
     }
     print::line(&table.to_string())?;
-    for outcome in outcomes {
-        if let Err(failure) = &outcome.result {
-            let reason = failure.text.lines().next().unwrap_or_default();
-            print::line(&format!("{}: {reason}", outcome.name))?;
-        }
-    }
+    let failures = outcomes
+        .iter()
+        .filter_map(|outcome| outcome.result.as_ref().err());
+    let mut reports: Vec<&Report> = failures.filter_map(|f| f.report.as_deref()).collect();
+    // A failure of the whole object is the same for each program.
+    reports.dedup_by_key(|report| &report.title);
+    print::reports(&reports, with_log);
     Ok(())
 }

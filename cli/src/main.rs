@@ -1,23 +1,27 @@
 //! The `purebpf` program.
 //!
 //! ```text
-//! plan.rs   purebpf plan: what would be loaded, without a kernel
+//! plan/     purebpf plan: what would be loaded, without a kernel
 //! load.rs   purebpf load: what the kernel says to each program
+//! feature.rs  purebpf feature: what the running kernel supports
 //! btf/      purebpf btf: types printed, merged, made smaller
 //! gen/      purebpf gen: what is built into other programs
 //! run/      purebpf run: load, attach, and show what arrives
-//! target.rs the kernel that a plan is made for
+//! target.rs the kernels that plans are made for
 //! source.rs where BTF comes from
+//! report/   what went wrong, shown as a compiler shows an error
 //! print.rs  output: tables, lines, errors
 //! ```
 
 #![forbid(unsafe_code)]
 
 mod btf;
+mod feature;
 mod r#gen;
 mod load;
 mod plan;
 mod print;
+mod report;
 mod run;
 mod source;
 mod target;
@@ -47,6 +51,8 @@ enum Command {
     Plan(plan::Arguments),
     /// Load an object, or each of its programs by itself, and show what the kernel says
     Load(load::Arguments),
+    /// Show what the running kernel supports: features, types of programs and maps, helpers
+    Feature(feature::Arguments),
     /// Print, check and combine BTF, the types of the kernel and of objects
     Btf(btf::Arguments),
     /// Make sources and data of objects, to be built into programs
@@ -54,10 +60,16 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
+    let command = Arguments::parse().command;
+    let with_log = match &command {
+        Command::Run(arguments) => arguments.log,
+        _ => false,
+    };
+    let result = match command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Load(arguments) => load::run(&arguments),
+        Command::Feature(arguments) => feature::run(&arguments),
         Command::Btf(arguments) => btf::run(&arguments),
         Command::Gen(arguments) => r#gen::run(&arguments).map(|()| ExitCode::SUCCESS),
     };
@@ -66,7 +78,7 @@ fn main() -> ExitCode {
         // Whoever reads the output may stop reading.
         Err(error) if print::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            print::error(&error);
+            print::error(&error, with_log);
             ExitCode::FAILURE
         }
     }

@@ -1,9 +1,12 @@
 //! Output: lines that may be cut off by their reader, tables, errors with all that is behind them.
 
-use std::io::{self, Write as _};
+use std::borrow::Borrow;
+use std::io::{self, IsTerminal as _, Write as _};
 
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
+
+use crate::report::{Colours, Report};
 
 /// Prints one line to standard output.
 pub(crate) fn line(text: &str) -> anyhow::Result<()> {
@@ -50,28 +53,31 @@ pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
-/// Prints an error: what failed, why, the verifier's words, and what to do where that is known.
-pub(crate) fn error(error: &anyhow::Error) {
-    note(&format!("error: {}", chain(error.as_ref())));
-    if let Some(error) = error.downcast_ref::<purebpf::Error>() {
-        details(error);
+/// Prints an error: as a compiler does if it is of a load, otherwise what failed and why.
+pub(crate) fn error(error: &anyhow::Error, with_log: bool) {
+    match error.downcast_ref::<purebpf::Error>() {
+        Some(error) => report(&Report::from(error), with_log),
+        None => note(&format!("error: {}", chain(error.as_ref()))),
     }
 }
 
-/// What a load error has to say beyond its first line.
-pub(crate) fn details(error: &purebpf::Error) {
-    if let Some(line) = error.source_line() {
-        note(&format!(
-            "  --> {}:{}:{}",
-            line.file, line.line, line.column
-        ));
-        note(&format!("   |   {}", line.text));
+/// Prints reports, with a line between them.
+pub(crate) fn reports<R: Borrow<Report>>(reports: &[R], with_log: bool) {
+    for (index, one) in reports.iter().enumerate() {
+        if index > 0 {
+            note("");
+        }
+        report(one.borrow(), with_log);
     }
-    if let Some(log) = error.verifier_log() {
-        note("verifier log:");
-        note(log.trim_end());
-    }
-    if let Some(hint) = error.hint() {
-        note(&format!("hint: {hint}"));
-    }
+}
+
+/// Prints a report to standard error, in colours if that is a terminal.
+pub(crate) fn report(report: &Report, with_log: bool) {
+    let variable = |name| std::env::var_os(name).unwrap_or_default();
+    let is_plain = !variable("NO_COLOR").is_empty() || variable("TERM") == "dumb";
+    let colours = match io::stderr().is_terminal() && !is_plain {
+        true => Colours::terminal(),
+        false => Colours::default(),
+    };
+    note(report.text(colours, with_log).trim_end());
 }

@@ -226,7 +226,7 @@ fn load_each_says_what_the_kernel_said() {
     let output = run(&["load", file.to_str().unwrap(), "--each", "--json"]);
     assert!(!output.status.success());
     let programs = json(&output)["programs"].as_array().unwrap().clone();
-    assert_eq!(programs.len(), 2);
+    assert_eq!(programs.len(), 10);
     for program in programs {
         assert_eq!(program["loaded"], false);
         assert_eq!(program["phase"], "program");
@@ -264,5 +264,33 @@ fn a_file_that_is_no_object_is_named() {
             .as_str()
             .unwrap()
             .contains("cannot read `/no/such/file`")
+    );
+}
+
+#[test]
+fn the_kernel_is_asked_what_it_supports() {
+    if !is_root() {
+        return;
+    }
+    let run = |arguments: &[&str]| {
+        let output = purebpf().args(arguments).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let all: Value = serde_json::from_str(&run(&["feature", "--json", "--helpers"])).unwrap();
+    let at = |path: &str| all.pointer(path).cloned().unwrap();
+    assert_eq!(at("/features/btf_func"), true);
+    assert_eq!(at("/program_types/xdp"), true);
+    assert_eq!(at("/map_types/hash"), true);
+    let has = |ty: &str, helper: &str| {
+        let names = at(&format!("/helpers/{ty}"));
+        names.as_array().unwrap().contains(&helper.into())
+    };
+    assert!(has("xdp", "bpf_xdp_adjust_head"));
+    assert!(!has("socket_filter", "bpf_xdp_adjust_head"));
+    let text = run(&["feature"]);
+    assert!(
+        text.lines()
+            .any(|line| line.contains("xdp") && line.contains("yes"))
     );
 }

@@ -8,6 +8,7 @@
 //! budget.rs   how much may be taken out of a file
 //! find.rs     one section of any ELF file
 //! host.rs     executables and libraries: where a symbol is in the file
+//! usdt/       their static probes: where they are, and where their arguments are
 //! ```
 //!
 //! Bytes come in, owned data goes out; nothing is asked of the system. A file that is not what it
@@ -23,6 +24,7 @@ pub mod host;
 mod object;
 mod read;
 mod section;
+pub mod usdt;
 
 pub use bytes::Bytes;
 pub use error::Error;

@@ -79,6 +79,10 @@ fn header(file: &[u8]) -> Result<(&Elf, Endianness), Error> {
     if class != elf::ELFCLASS64.0 {
         return Err(not_bpf("class", class.into(), "2 (64-bit)"));
     }
+    let version = file.get(6).copied().unwrap_or(0);
+    if version != elf::EV_CURRENT.0 {
+        return Err(not_bpf("version", version.into(), "1"));
+    }
     let header: &Elf = file.read_at(0).map_err(|()| Error::Section {
         section: "ELF header".to_owned(),
         offset: 0,

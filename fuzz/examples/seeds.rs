@@ -8,6 +8,12 @@ use purebpf_fuzz::{join, skeleton};
 use purebpf_insn::Endian;
 use purebpf_plan::ObjectSpec;
 
+/// What an object gives that is good for no more: one without programs, for instance.
+fn whole(file: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let targets = ["elf_open", "object_plan", "host_symbols", "btf_file"];
+    targets.map(|target| (target, file.to_vec())).into()
+}
+
 /// What one object gives each target.
 fn inputs(file: &[u8]) -> Option<Vec<(&'static str, Vec<u8>)>> {
     let object = Object::parse(file).ok()?;
@@ -28,9 +34,6 @@ fn inputs(file: &[u8]) -> Option<Vec<(&'static str, Vec<u8>)>> {
         .sections()
         .flat_map(|section| section.bytes.to_vec());
     let mut inputs = vec![
-        ("elf_open", file.to_vec()),
-        ("object_plan", file.to_vec()),
-        ("host_symbols", file.to_vec()),
         ("btf_parse", btf.to_vec()),
         ("btf_split", join(btf, &split)),
         ("btf_split", join(btf, btf)),
@@ -39,7 +42,6 @@ fn inputs(file: &[u8]) -> Option<Vec<(&'static str, Vec<u8>)>> {
         ("btf_dedup", join(btf, btf)),
         ("btf_relocate", join(btf, btf)),
         ("btf_lenient", btf.to_vec()),
-        ("btf_file", file.to_vec()),
         ("btf_file", [b"code", btf].concat()),
         ("btf_c", join(btf, &split)),
         ("btf_ext", ext.to_vec()),
@@ -47,6 +49,7 @@ fn inputs(file: &[u8]) -> Option<Vec<(&'static str, Vec<u8>)>> {
         ("btf_value", join(btf, &value)),
         ("disasm", text),
     ];
+    inputs.extend(whole(file));
     // Not all objects are of such a simple form.
     let parts = skeleton::input(file, &object)?;
     if ObjectSpec::parse(skeleton::object(&parts)).is_ok() {
@@ -76,7 +79,8 @@ fn main() -> std::io::Result<()> {
         else {
             continue;
         };
-        let inputs = inputs(&fs::read(&path)?).expect("a fixture has all that a target needs");
+        let file = fs::read(&path)?;
+        let inputs = inputs(&file).unwrap_or_else(|| whole(&file));
         for (index, (target, bytes)) in inputs.into_iter().enumerate() {
             let folder = Path::new(&corpus).join(target);
             fs::create_dir_all(&folder)?;

@@ -60,7 +60,7 @@ pub enum Error {
         /// Whose.
         object: Box<str>,
         /// The rule that it breaks.
-        source: purebpf_btf::Error,
+        source: Box<purebpf_btf::Error>,
     },
     /// Options that make no sense together, or are not enough.
     #[error("{object}: {what}")]
@@ -103,6 +103,14 @@ pub enum Error {
         path: PathBuf,
         /// Why not.
         source: HostError,
+    },
+    /// A static probe whose arguments cannot be understood.
+    #[error("probe `{probe}` cannot be understood")]
+    Probe {
+        /// Provider and name.
+        probe: Box<str>,
+        /// Which argument, and why.
+        source: Box<purebpf_elf::usdt::ArgumentError>,
     },
     /// Something looked up by name that is not there.
     #[error("{what} `{name}` not found in {}", place.display())]
@@ -169,7 +177,7 @@ impl Error {
     pub(crate) fn btf(object: impl Display) -> impl FnOnce(purebpf_btf::Error) -> Self {
         move |source| Self::Btf {
             object: boxed(object),
-            source,
+            source: Box::new(source),
         }
     }
 

@@ -30,11 +30,14 @@ mod token;
 pub mod tracefs;
 
 pub use btf::BtfObject;
-pub use buffer::{Record, RingBuffer};
+pub use buffer::{
+    PerfBuffer, PerfBufferOptions, PerfRecord, PerfSample, Record, Reservation, RingBuffer,
+    UserRingBuffer,
+};
 pub use error::Error;
 pub use id::{BtfId, LinkId, MapId, ProgramId};
 pub use link::Link;
-pub use map::{Map, MapAttributes, Memory, TypedMap, TypedPerCpuMap, UpdateFlags};
+pub use map::{Global, Map, MapAttributes, Memory, TypedMap, TypedPerCpuMap, UpdateFlags};
 pub use program::{Program, ProgramAttributes, TestRun, TestRunResult};
 pub use purebpf_syscall::{
     BtfInfo, CallError, Errno, LinkDetails, LinkInfo, MapInfo, ProgInfo as ProgramInfo,

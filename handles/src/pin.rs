@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use purebpf_syscall::fs::{FileSystem, file_system};
 use purebpf_syscall::{Errno, ObjectKind, obj_get, obj_pin};
@@ -22,16 +22,35 @@ pub fn path_in(directory: &Path, name: &str) -> PathBuf {
 
 /// The pin of one object that this process knows of.
 #[derive(Debug, Default)]
-pub(crate) struct Pin(Mutex<Option<PathBuf>>);
+pub(crate) struct Pin {
+    path: Mutex<Option<PathBuf>>,
+    /// Why it cannot be pinned.
+    refusal: OnceLock<&'static str>,
+}
 
 impl Pin {
     pub(crate) fn at(path: &Path) -> Self {
-        Self(Mutex::new(Some(path.to_owned())))
+        Self {
+            path: Mutex::new(Some(path.to_owned())),
+            refusal: OnceLock::new(),
+        }
+    }
+
+    /// It cannot be pinned, for this reason; the first counts.
+    pub(crate) fn refuse(&self, why: &'static str) {
+        self.refusal.get_or_init(|| why);
+    }
+
+    fn check(&self, object: &Pinnable<'_>) -> Result<(), Error> {
+        match self.refusal.get() {
+            Some(why) => Err(Error::invalid(object.name, why)),
+            None => Ok(()),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<PathBuf>> {
         // The path is replaced in one go, so a panic elsewhere leaves nothing half done.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.path.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn path(&self) -> Option<PathBuf> {
@@ -46,6 +65,7 @@ impl Pin {
     }
 
     pub(crate) fn pin(&self, object: &Pinnable<'_>, path: &Path) -> Result<(), Error> {
+        self.check(object)?;
         let mut known = self.lock();
         if let Some(known) = known.as_deref()
             && object.is_at(known)?
@@ -63,6 +83,7 @@ impl Pin {
 
     /// Pins in place of whatever is pinned there, in one step.
     pub(crate) fn replace(&self, object: &Pinnable<'_>, path: &Path) -> Result<(), Error> {
+        self.check(object)?;
         let mut known = self.lock();
         // Its own process alone uses this name, so that what is there is left over from another.
         let mut beside = path.as_os_str().to_owned();

@@ -11,8 +11,10 @@
 mod common;
 
 use common::{FileSystem, attributes, count, counter, counting, lacks, load, older_than, root};
-use purebpf_handles::{BtfId, BtfObject, Errno, Error, Map, Program, ProgramId, TestRun};
-use purebpf_insn::{ProgramType, build, opcode as op};
+use purebpf_handles::{
+    BtfId, BtfObject, Errno, Error, Map, Program, ProgramAttributes, ProgramId, TestRun,
+};
+use purebpf_insn::{ProgramFlags, ProgramType, build, opcode as op};
 use std::os::fd::AsFd;
 
 #[test]
@@ -41,6 +43,46 @@ fn test_run_gives_result_and_data() {
         error.to_string(),
         "program `test_program`: cannot run it on given data"
     );
+}
+
+#[test]
+fn a_system_call_program_writes_its_context() {
+    if !root() || older_than(5, 14, "programs that make system calls") {
+        return;
+    }
+    let insns = vec![
+        build::load(op::DW, 2, 1, 0),
+        build::add64_imm(2, 1),
+        build::store(op::DW, 1, 8, 2),
+        build::mov64_imm(0, 0),
+        build::exit(),
+    ];
+    let attributes = ProgramAttributes {
+        flags: ProgramFlags::SLEEPABLE,
+        ..attributes(ProgramType::SYSCALL, insns)
+    };
+    let program = Program::load(&attributes).unwrap();
+    let run = TestRun::new().context(&[7; 16]);
+    // What is given can be given again.
+    for _ in 0..2 {
+        let result = program.test_run(&run).unwrap();
+        assert_eq!(result.context, [[7; 8], [8, 7, 7, 7, 7, 7, 7, 7]].concat());
+    }
+}
+
+#[test]
+fn a_signature_that_is_none_is_refused() {
+    if !root() || older_than(6, 18, "signed programs") {
+        return;
+    }
+    let insns = vec![build::mov64_imm(0, 0), build::exit()];
+    let attributes = attributes(ProgramType::XDP, insns);
+    Program::load(&attributes).unwrap();
+    let signed = ProgramAttributes {
+        signature: vec![1; 64],
+        ..attributes
+    };
+    Program::load(&signed).unwrap_err();
 }
 
 #[test]

@@ -8,6 +8,7 @@
 //! helpers.rs  helper functions: number and name
 //! build.rs    instructions by name, for probes and tests
 //! disasm.rs   the kernel's own text form
+//! verifier/   the verifier's log, taken apart
 //! ```
 //!
 //! Nothing here reads a file or asks the kernel; every number is from `include/uapi/linux/bpf.h`.
@@ -21,6 +22,7 @@ pub mod helpers;
 mod insn;
 mod kinds;
 pub mod opcode;
+pub mod verifier;
 
 pub use flags::{MapFlags, ProgramFlags};
 pub use insn::{Endian, Insn, InsnError};

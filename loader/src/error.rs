@@ -1,6 +1,8 @@
 //! Why a load failed: one value that says what, where, and what the kernel thought.
 
-use purebpf_plan::SourceLine;
+use purebpf_plan::{Missing, SourceLine};
+
+use crate::Rejection;
 
 /// The stage at which a load failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,26 +35,6 @@ impl Phase {
             Self::Attach => "attach",
         }
     }
-}
-
-/// A program that the kernel refused.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Rejection {
-    /// Its name.
-    pub program: String,
-    /// Its section.
-    pub section: String,
-    /// The verifier's log, whole; empty if it never came so far.
-    pub log: String,
-    /// The instruction at which the verifier stopped, if its log tells.
-    pub insn: Option<usize>,
-    /// The source line of that instruction, if the object knows it.
-    pub line: Option<SourceLine>,
-    /// What is missing at that instruction, if the loader put it out of action.
-    pub missing: Option<String>,
-    /// What can be done, where that is certain.
-    pub hint: Option<String>,
 }
 
 /// Why an object could not be loaded or attached.
@@ -97,7 +79,7 @@ pub enum Error {
         expected: String,
     },
     /// The kernel refused a program.
-    #[error("program `{}` (section `{}`): {}", .rejection.program, .rejection.section, .rejection.summary())]
+    #[error("program `{}` (section `{}`): {}", .rejection.program, .rejection.section, .rejection)]
     Program {
         /// Which, where and why.
         rejection: Box<Rejection>,
@@ -143,29 +125,6 @@ pub enum Error {
     /// An operation on a handle failed.
     #[error(transparent)]
     Handle(#[from] purebpf_handles::Error),
-}
-
-impl Rejection {
-    fn summary(&self) -> String {
-        if let Some(missing) = &self.missing {
-            return format!("the kernel refused it: {missing}");
-        }
-        // The verifier's reason is its last line before the statistics.
-        let is_statistics = |line: &&str| {
-            line.starts_with("processed ")
-                || line.starts_with("verification time")
-                || line.is_empty()
-        };
-        let reason = self
-            .log
-            .lines()
-            .map(str::trim)
-            .rfind(|line| !is_statistics(line));
-        match reason {
-            Some(reason) => format!("the verifier refused it: {reason}"),
-            None => "the kernel refused it without a word".to_owned(),
-        }
-    }
 }
 
 /// The number of the system call that failed, even if it has no name.
@@ -218,11 +177,30 @@ impl Error {
     /// The program that it is about, if it is about one.
     #[must_use]
     pub fn program(&self) -> Option<&str> {
-        use purebpf_plan::Error as Plan;
         match self {
             Self::Program { rejection, .. } => Some(&rejection.program),
             Self::Attach { program, .. } | Self::NoTarget { program, .. } => Some(program),
-            Self::Plan(Plan::Program { program, .. } | Plan::Core { program, .. }) => Some(program),
+            Self::Plan(error) => error.program(),
+            _ => None,
+        }
+    }
+
+    /// The instruction that it is about, if it is about one: of the program if the kernel refused
+    /// it, of the function that [`Self::program`] names if it could not be planned.
+    #[must_use]
+    pub fn insn(&self) -> Option<usize> {
+        match self {
+            Self::Program { rejection, .. } => rejection.insn,
+            Self::Plan(error) => error.insn(),
+            _ => None,
+        }
+    }
+
+    /// What the kernel lacks, if that is why.
+    #[must_use]
+    pub fn missing(&self) -> Option<&Missing> {
+        match self {
+            Self::Program { rejection, .. } => rejection.missing.as_ref(),
             _ => None,
         }
     }
@@ -242,11 +220,12 @@ impl Error {
         (!log.is_empty()).then_some(log)
     }
 
-    /// The source line of the instruction that was refused, if it is known.
+    /// The source line of the instruction that it is about, if it is known.
     #[must_use]
     pub fn source_line(&self) -> Option<&SourceLine> {
         match self {
             Self::Program { rejection, .. } => rejection.line.as_ref(),
+            Self::Plan(error) => error.source_line(),
             _ => None,
         }
     }

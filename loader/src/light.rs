@@ -202,6 +202,8 @@ fn object(loader: &LightLoader, fds: Vec<OwnedFd>) -> Result<Object, Error> {
         programs.insert(program.name.clone(), loaded);
     }
     Ok(Object {
+        // A loader program comes without the BTF that would tell of them.
+        variables: Vec::new(),
         name: loader.name.clone(),
         maps,
         aliases,

@@ -3,13 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use bytemuck::{AnyBitPattern, NoUninit};
 use indexmap::IndexMap;
 use purebpf_btf::Btf;
 use purebpf_handles::attach::StructOps;
-use purebpf_handles::{Link, Map, Program};
+use purebpf_handles::{Global, Link, Map, Program};
 
 use crate::Error;
 use crate::auto_attach;
+use crate::variables::{self, Variables};
 
 /// A program that was loaded, and what its section said.
 #[derive(Clone, Debug)]
@@ -30,6 +32,7 @@ pub struct Object {
     pub(crate) aliases: Vec<(String, String)>,
     pub(crate) programs: IndexMap<String, Loaded>,
     pub(crate) struct_ops: IndexMap<String, StructOps>,
+    pub(crate) variables: Vec<Variables>,
     pub(crate) left_out: Arc<[(String, Error)]>,
     pub(crate) btf: Option<Arc<Btf>>,
 }
@@ -115,6 +118,35 @@ impl Object {
         self.loaded(program).map(|loaded| loaded.log.as_deref())
     }
 
+    /// A global variable by name, in memory that is shared with the programs (5.5): of `.data`,
+    /// `.bss`, `.rodata` (which can only be read), sections of such names, or an arena.
+    ///
+    /// `T` is plain data as long as the variable; the programs may have changed it at any time.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; a type of another size; and a map that cannot be mapped, such as one
+    /// whose variables are all static.
+    pub fn global<T: AnyBitPattern + NoUninit>(&self, name: &str) -> Result<Global<T>, Error> {
+        let found = match &self.btf {
+            Some(btf) => variables::find(&self.variables, btf, name),
+            None => Err(Vec::new()),
+        };
+        let (place, variable) = found.map_err(|all| Error::NotFound {
+            kind: "global",
+            name: name.to_owned(),
+            known: known(all.iter()),
+        })?;
+        let size = size_of::<T>();
+        if usize::try_from(variable.size) != Ok(size) {
+            return Err(Error::Plan(purebpf_plan::Error::Global {
+                name: name.to_owned(),
+                what: format!("the type has {size} bytes, the variable {}", variable.size),
+            }));
+        }
+        let memory = self.map(&place.map)?.memory()?;
+        Ok(memory.global(place.offset(&variable), name)?)
+    }
+
     /// A struct_ops map with its value, to be attached, by the name of its variable.
     ///
     /// # Errors
@@ -143,10 +175,12 @@ impl Object {
     #[doc(alias = "bpf_program__attach")]
     pub fn attach(&self, name: &str) -> Result<Link, Error> {
         let loaded = self.loaded(name)?;
-        attach(name, loaded)?.ok_or_else(|| Error::NoTarget {
+        let link = auto_attach::attach(&loaded.program, &loaded.section, &self.maps);
+        let link = link.map_err(|source| Error::Attach {
             program: name.to_owned(),
-            section: loaded.section.clone(),
-        })
+            source,
+        })?;
+        link.ok_or_else(|| self.no_target(name))
     }
 
     /// Attaches every struct_ops map, and every program whose section says what to attach it to.
@@ -170,26 +204,56 @@ impl Object {
         &self,
         handler: impl Fn(&str, &Program) -> Result<Option<Link>, purebpf_handles::Error>,
     ) -> Result<Vec<Link>, Error> {
-        let mut links = Vec::new();
-        for (name, ops) in &self.struct_ops {
-            let link = ops.attach();
-            links.push(link.map_err(|source| Error::Attach {
-                program: name.clone(),
+        let attached = self.attaching(handler);
+        attached.filter_map(|(_, link)| link.transpose()).collect()
+    }
+
+    /// Attaches what can be attached of what [`Self::attach_all`] would, and says for each struct_ops
+    /// map and program, by name, what became of it: [`Error::NoTarget`] for one whose section does
+    /// not say what to attach it to.
+    pub fn attach_each(&self) -> Vec<(String, Result<Link, Error>)> {
+        let attached = self.attaching(|_, _| Ok(None));
+        let each = attached.map(|(name, link)| {
+            let missing = || self.no_target(name);
+            let link = link.and_then(|link| link.ok_or_else(missing));
+            (name.to_owned(), link)
+        });
+        each.collect()
+    }
+
+    /// Attaches one after the other, as the items are asked for. A program whose section does not
+    /// say what to attach it to gives nothing.
+    fn attaching<'a>(
+        &'a self,
+        handler: impl Fn(&str, &Program) -> Result<Option<Link>, purebpf_handles::Error> + 'a,
+    ) -> impl Iterator<Item = (&'a str, Result<Option<Link>, Error>)> {
+        let registered = self
+            .struct_ops
+            .iter()
+            .map(|(name, ops)| (name.as_str(), ops.attach().map(Some)));
+        let programs = self.programs.iter().filter(|(_, loaded)| loaded.autoattach);
+        let attached = programs.map(move |(name, loaded)| {
+            let link = match handler(&loaded.section, &loaded.program) {
+                Ok(None) => auto_attach::attach(&loaded.program, &loaded.section, &self.maps),
+                own => own,
+            };
+            (name.as_str(), link)
+        });
+        registered.chain(attached).map(|(name, link)| {
+            let link = link.map_err(|source| Error::Attach {
+                program: name.to_owned(),
                 source,
-            })?);
-        }
-        for (name, loaded) in self.programs.iter().filter(|(_, loaded)| loaded.autoattach) {
-            let own = handler(&loaded.section, &loaded.program);
-            let own = own.map_err(|source| Error::Attach {
-                program: name.clone(),
-                source,
-            })?;
-            links.extend(match own {
-                Some(link) => Some(link),
-                None => attach(name, loaded)?,
             });
+            (name, link)
+        })
+    }
+
+    fn no_target(&self, name: &str) -> Error {
+        let section = self.programs.get(name).map(|loaded| &loaded.section);
+        Error::NoTarget {
+            program: name.to_owned(),
+            section: section.cloned().unwrap_or_default(),
         }
-        Ok(links)
     }
 
     /// Pins every map and every program under its name in a folder of a bpffs, which is made if it
@@ -223,11 +287,4 @@ impl Object {
         }
         Ok(())
     }
-}
-
-fn attach(name: &str, loaded: &Loaded) -> Result<Option<Link>, Error> {
-    auto_attach::attach(&loaded.program, &loaded.section).map_err(|source| Error::Attach {
-        program: name.to_owned(),
-        source,
-    })
 }

@@ -5,11 +5,16 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use purebpf_btf::Btf;
 use purebpf_handles::{Map, ProgramAttributes};
+use purebpf_insn::MapType;
 use purebpf_plan::{ObjectSpec, Plan, ProgramPlan};
 
 use crate::load::{Session, maps, programs};
 use crate::object::{Object, known};
+use crate::variables::Variables;
 use crate::{Error, RunningKernel};
+
+/// The section of the variables in an arena.
+const ARENA: &str = ".addr_space.1";
 
 /// An object whose maps are there, and whose programs are still to be loaded.
 ///
@@ -22,6 +27,7 @@ pub struct Prepared {
     maps: Vec<Option<Map>>,
     /// Other names of maps, with the name in the plan.
     aliases: Vec<(String, String)>,
+    variables: Vec<Variables>,
     btf: Option<Arc<Btf>>,
 }
 
@@ -43,8 +49,21 @@ impl Prepared {
                 .flatten()
                 .map(|alias| (alias.to_owned(), plan.name.clone()))
         });
+        let aliases = aliases.collect();
+        let variables = spec.maps().zip(&plan.maps).filter_map(|(map, plan)| {
+            let section = match map.map_type {
+                MapType::ARENA => ARENA,
+                _ => map.section()?,
+            };
+            Some(Variables {
+                section: section.to_owned(),
+                map: plan.name.clone(),
+                start: usize::try_from(plan.contents_offset).ok()?,
+            })
+        });
         Self {
-            aliases: aliases.collect(),
+            variables: variables.collect(),
+            aliases,
             btf: spec.btf().cloned(),
             plan,
             session,
@@ -132,6 +151,7 @@ impl Prepared {
             session,
             maps,
             aliases,
+            variables,
             btf,
         } = self;
         let programs = programs::load(&session, &plan, &maps)?;
@@ -142,6 +162,7 @@ impl Prepared {
         let loaded = plan.programs.iter().zip(programs.loaded);
         Ok(Object {
             aliases,
+            variables,
             maps: maps
                 .filter_map(|(plan, map)| Some((plan.name.clone(), map?)))
                 .collect(),

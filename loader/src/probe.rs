@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
-use purebpf_insn::{AttachType, Insn, MapFlags, MapType, ProgramType, build, opcode};
+use purebpf_insn::{AttachType, Insn, MapFlags, MapType, ProgramFlags, ProgramType, build, opcode};
 use purebpf_plan::Feature;
 use purebpf_syscall::perf::{PerfEventOpen, PerfKind, Sampling, perf_event_open};
 use purebpf_syscall::{
@@ -72,7 +72,7 @@ const PROBES: &[(Feature, Probe)] = &[
 ];
 
 /// Errors that say nothing about the kernel, only about this process now.
-const UNTOLD: &[Errno] = &[
+pub(crate) const UNTOLD: &[Errno] = &[
     Errno::EAGAIN,
     Errno::EINTR,
     Errno::EMFILE,
@@ -139,6 +139,24 @@ fn btf_bytes(types: &[&[u32]]) -> Vec<u8> {
     }
     bytes.extend_from_slice(STRINGS);
     bytes
+}
+
+/// Whether the kernel refuses even an empty program of this type, without a word.
+pub(crate) fn refuses_type(
+    token: Token<'_>,
+    program_type: ProgramType,
+    attach_type: AttachType,
+    flags: ProgramFlags,
+) -> bool {
+    let mut buffer = [0; 512];
+    let mut log = Log::new(1, &mut buffer);
+    let params = ProgLoad {
+        expected_attach_type: attach_type,
+        flags,
+        ..program(token, program_type, &RETURN_0)
+    };
+    let refused = prog_load(&params, Some(&mut log)).is_err_and(|e| e.errno() == Errno::EINVAL);
+    refused && log.text().is_empty()
 }
 
 /// What a call that succeeds, or fails, says.

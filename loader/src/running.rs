@@ -11,6 +11,7 @@ use purebpf_handles::{BtfId, BtfObject, Token};
 use purebpf_plan::{Error, Feature, ModuleBtf, TargetKernel};
 use purebpf_syscall::{host, map_kernel_file};
 
+use crate::answers::Answers;
 use crate::probe;
 
 const BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -44,6 +45,7 @@ struct Facts {
     modules: OnceLock<Result<Modules, Error>>,
     config: OnceLock<Result<Arc<str>, Error>>,
     features: [OnceLock<bool>; Feature::ALL.len()],
+    answers: Answers,
 }
 
 /// The modules' BTF, and the handles that `bpf(2)` knows them by, in the same order.
@@ -87,6 +89,11 @@ impl RunningKernel {
             token: Some(token.clone()),
             ..Facts::default()
         }))
+    }
+
+    /// What was asked of it before.
+    pub(crate) fn answers(&self) -> &Answers {
+        &self.0.answers
     }
 
     /// The token that its features are probed with.

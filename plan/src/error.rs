@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::{Place, SourceLine};
+
 /// An error of something that the target kernel was asked for.
 pub type Source = Arc<dyn std::error::Error + Send + Sync>;
 
@@ -28,6 +30,9 @@ pub enum Error {
         /// The rule that it breaks.
         source: Arc<purebpf_btf::Error>,
     },
+    /// The object's CO-RE relocations cannot be understood.
+    #[error("section `.BTF.ext`: CO-RE relocations are of a section without a name")]
+    NamelessSection,
     /// The object defines something that only BTF can describe, and has none.
     #[error("the object has {what}, but no BTF (compile with -g)")]
     NoBtf {
@@ -92,6 +97,8 @@ pub enum Error {
         insn: usize,
         /// Which symbol, and what is wrong.
         what: String,
+        /// The source line, if the object knows it.
+        line: Option<Box<SourceLine>>,
     },
     /// A CO-RE relocation that cannot be applied.
     #[error("program `{program}`, instruction {insn}: CO-RE relocation {spec}: {what}")]
@@ -104,6 +111,8 @@ pub enum Error {
         spec: String,
         /// What is wrong.
         what: String,
+        /// The source line, if the object knows it.
+        line: Option<Box<SourceLine>>,
         /// The error below, where there is one.
         #[source]
         source: Option<Arc<purebpf_btf::Error>>,
@@ -115,6 +124,8 @@ pub enum Error {
         name: String,
         /// What is wrong.
         what: String,
+        /// The first instruction that uses it.
+        used: Option<Box<Place>>,
     },
     /// The target kernel could not say something that is needed.
     #[error("cannot learn {what} of the target kernel")]
@@ -139,6 +150,54 @@ impl Error {
         |source| Self::Btf {
             what,
             source: Arc::new(source),
+        }
+    }
+
+    /// Says where an extern is used.
+    pub(crate) fn with_use(self, place: impl FnOnce(&str) -> Option<Place>) -> Self {
+        match self {
+            Self::Extern {
+                name,
+                what,
+                used: None,
+            } => Self::Extern {
+                used: place(&name).map(Box::new),
+                name,
+                what,
+            },
+            other => other,
+        }
+    }
+
+    /// The program or function that it is about, if it is about one.
+    #[must_use]
+    pub fn program(&self) -> Option<&str> {
+        match self {
+            Self::Program { program, .. }
+            | Self::Relocation { program, .. }
+            | Self::Core { program, .. } => Some(program),
+            Self::Extern { used, .. } => used.as_ref().map(|place| place.program.as_str()),
+            _ => None,
+        }
+    }
+
+    /// The instruction of that function.
+    #[must_use]
+    pub fn insn(&self) -> Option<usize> {
+        match self {
+            Self::Relocation { insn, .. } | Self::Core { insn, .. } => Some(*insn),
+            Self::Extern { used, .. } => used.as_ref().map(|place| place.insn),
+            _ => None,
+        }
+    }
+
+    /// The source line of that instruction, if the object knows it.
+    #[must_use]
+    pub fn source_line(&self) -> Option<&SourceLine> {
+        match self {
+            Self::Relocation { line, .. } | Self::Core { line, .. } => line.as_deref(),
+            Self::Extern { used, .. } => used.as_ref()?.line.as_ref(),
+            _ => None,
         }
     }
 }

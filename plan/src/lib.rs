@@ -7,6 +7,7 @@
 //! features.rs  what kernels came to offer over time
 //! resolve/     ObjectSpec + TargetKernel -> Plan
 //! light/       a load written as a BPF program and its data: LightLoader
+//! missing.rs   what a kernel lacks of what an object needs, and where
 //! plan.rs      Plan: maps and programs as they will be loaded, names in place of fds
 //! ```
 
@@ -16,6 +17,7 @@ mod error;
 mod features;
 mod kernel;
 pub mod light;
+mod missing;
 mod plan;
 mod resolve;
 mod spec;
@@ -23,11 +25,12 @@ mod spec;
 pub use error::{Error, Source};
 pub use features::Feature;
 pub use kernel::{DescribedKernel, ModuleBtf, TargetKernel};
+pub use missing::{Missing, Place, Poison, SourceLine, TriedType};
 pub use plan::{
-    AttachPlan, Code, Info, InsnReference, KernelType, MapPlan, PinPlan, Plan, Poison, ProgramPlan,
-    Reference, SlotPlan, SourceLine, StructOpsPlan,
+    AttachPlan, Code, Info, InsnReference, KernelType, MapPlan, PinPlan, Plan, ProgramPlan,
+    Reference, SlotPlan, StructOpsPlan,
 };
 pub use spec::{
     MapOrigin, MapSpec, ObjectSpec, OpenOptions, PinPolicy, ProgramSpec, SectionDefinition,
-    SectionFlags, Slot, StructOpsSpec, program_type_of, section_definition,
+    SectionFlags, Slot, StructOpsSpec, Variable, program_type_of, section_definition, variables,
 };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use purebpf_btf::{Btf, TypeId};
 use purebpf_insn::{AttachType, Insn, MapFlags, MapType, ProgramFlags, ProgramType};
 
-use crate::{Error, MapOrigin, PinPolicy};
+use crate::{Error, MapOrigin, PinPolicy, Poison, SourceLine};
 
 /// What will be loaded, in order: BTF, maps, programs.
 #[derive(Clone, Debug)]
@@ -167,28 +167,6 @@ impl Info {
     }
 }
 
-/// A line of source text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SourceLine {
-    /// The file, as the compiler knew it.
-    pub file: String,
-    /// Line, from 1.
-    pub line: u32,
-    /// Column, from 1; 0 if unknown.
-    pub column: u32,
-    /// Its text, if the compiler kept it.
-    pub text: String,
-}
-
-/// Something that was replaced by an instruction that the verifier refuses, should it meet it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Poison {
-    /// Instruction of the program.
-    pub insn: usize,
-    /// What is missing there.
-    pub why: String,
-}
-
 /// The final instructions of a program.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -271,18 +249,8 @@ impl Code {
             .chunks_exact(size.max(1))
             .take_while(is_before)
             .last()?;
-        let text = |at| {
-            let text = word(record, at).and_then(|off| btf.str_at(off).ok());
-            String::from_utf8_lossy(text.unwrap_or_default())
-                .trim()
-                .to_owned()
-        };
         let place = word(record, 12)?;
-        Some(SourceLine {
-            file: text(4),
-            line: place >> 10,
-            column: place & 0x3ff,
-            text: text(8),
-        })
+        let (file, text) = (word(record, 4)?, word(record, 8)?);
+        Some(SourceLine::new(btf, file, text, place >> 10, place & 0x3ff))
     }
 }

@@ -31,6 +31,15 @@ impl Epoll {
         self.0.add(fd, event).map_err(CallError::at("epoll_ctl"))
     }
 
+    /// As [`Self::add`], but it is ready once it can be written.
+    ///
+    /// # Errors
+    /// As [`Self::add`].
+    pub fn add_for_writing(&self, fd: BorrowedFd<'_>, data: u64) -> Result<(), CallError> {
+        let event = EpollEvent::new(EpollFlags::EPOLLOUT, data);
+        self.0.add(fd, event).map_err(CallError::at("epoll_ctl"))
+    }
+
     /// Takes an fd out.
     ///
     /// # Errors

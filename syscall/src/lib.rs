@@ -61,7 +61,7 @@ pub use map::{
     BatchCursor, BatchOutcome, ELEMENT_ALL_CPUS, ELEMENT_CPU, MapCreate, MapFd, MapShape,
     is_per_cpu,
 };
-pub use mapping::{MapRequest, Mapping, Word};
+pub use mapping::{MapRequest, Mapping, Modify, Word};
 pub use nix::errno::Errno;
 pub use object::{
     ObjectKind, btf_load, enable_stats, fd_by_id, next_id, obj_get, obj_pin, token_create,

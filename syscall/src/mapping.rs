@@ -5,11 +5,14 @@
 //! range, and goes through volatile or atomic operations because programs in the kernel, and other
 //! processes, write there at the same time. The one exception is [`Mapping::bytes`], whose contract
 //! is written there.
+//!
+//! What readers of buffers call for each record is inlined: they are in another crate, and a record
+//! takes a few nanoseconds.
 
 use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering};
 
 use nix::errno::Errno;
 
@@ -56,7 +59,28 @@ mod sealed {
         type Value;
         fn load_acquire(&self) -> Self::Value;
         fn store_release(&self, value: Self::Value);
+        fn modify(&self, how: super::Modify, value: Self::Value) -> Self::Value;
+        fn compare_exchange(
+            &self,
+            current: Self::Value,
+            new: Self::Value,
+        ) -> Result<Self::Value, Self::Value>;
     }
+}
+
+/// How an integer is changed in one step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Modify {
+    /// The value is added, and wraps around.
+    Add,
+    /// Bits that are not in the value are cleared.
+    And,
+    /// Bits that are in the value are set.
+    Or,
+    /// Bits that are in the value are turned over.
+    Xor,
+    /// The value takes its place.
+    Swap,
 }
 
 macro_rules! word {
@@ -70,21 +94,41 @@ macro_rules! word {
         impl sealed::Atomic for $atomic {
             type Value = $word;
 
+            #[inline]
             fn load_acquire(&self) -> $word {
                 self.load(Ordering::Acquire)
             }
 
+            #[inline]
             fn store_release(&self, value: $word) {
                 self.store(value, Ordering::Release);
+            }
+
+            // Programs order such operations with everything around them, so this side does as well.
+            fn modify(&self, how: Modify, value: $word) -> $word {
+                match how {
+                    Modify::Add => self.fetch_add(value, Ordering::SeqCst),
+                    Modify::And => self.fetch_and(value, Ordering::SeqCst),
+                    Modify::Or => self.fetch_or(value, Ordering::SeqCst),
+                    Modify::Xor => self.fetch_xor(value, Ordering::SeqCst),
+                    Modify::Swap => self.swap(value, Ordering::SeqCst),
+                }
+            }
+
+            fn compare_exchange(&self, current: $word, new: $word) -> Result<$word, $word> {
+                Self::compare_exchange(self, current, new, Ordering::SeqCst, Ordering::SeqCst)
             }
         }
     };
 }
 
 word!(u32, AtomicU32);
+word!(i32, AtomicI32);
 word!(usize, AtomicUsize);
 #[cfg(target_has_atomic = "64")]
 word!(u64, std::sync::atomic::AtomicU64);
+#[cfg(target_has_atomic = "64")]
+word!(i64, std::sync::atomic::AtomicI64);
 
 impl Mapping {
     /// Maps memory, shared with whoever else has the file.
@@ -173,12 +217,14 @@ impl Mapping {
     }
 
     /// The address of `len` bytes at `offset`, if they are all inside.
+    #[inline]
     fn at(&self, offset: usize, len: usize) -> Option<*mut u8> {
         let end = offset.checked_add(len)?;
         // SAFETY: `offset <= end <= len`, so the result stays in the mapping or at its end.
         (end <= self.len).then(|| unsafe { self.base.as_ptr().add(offset) })
     }
 
+    #[inline]
     fn word<W: Word>(&self, offset: usize) -> Option<&W::Atomic> {
         let atomic = self.at(offset, size_of::<W::Atomic>())?.cast::<W::Atomic>();
         // SAFETY: inside the mapping, which lives as long as `self`, and aligned. All others in this
@@ -187,6 +233,7 @@ impl Mapping {
     }
 
     /// Loads a number with acquire ordering; `None` outside the mapping or unaligned.
+    #[inline]
     #[must_use]
     pub fn load_acquire<W: Word>(&self, offset: usize) -> Option<W> {
         use sealed::Atomic;
@@ -194,6 +241,7 @@ impl Mapping {
     }
 
     /// Stores a number with release ordering; `None` outside the mapping, unaligned or read-only.
+    #[inline]
     #[must_use]
     pub fn store_release<W: Word>(&self, offset: usize, value: W) -> Option<()> {
         use sealed::Atomic;
@@ -202,11 +250,41 @@ impl Mapping {
         Some(())
     }
 
-    /// Copies bytes out; `None` outside the mapping. Aligned 8 bytes are read in one go, so that a
-    /// counter is never half old.
+    /// Changes a number in one step, ordered with all that is around it, and returns what it was;
+    /// `None` outside the mapping, unaligned or read-only.
+    #[must_use]
+    pub fn modify<W: Word>(&self, offset: usize, how: Modify, value: W) -> Option<W> {
+        use sealed::Atomic;
+        let word = self.writable.then(|| self.word::<W>(offset))??;
+        Some(word.modify(how, value))
+    }
+
+    /// Replaces a number if it is `current`, in one step; the result is what it was, an error if it
+    /// was another. `None` as for [`Self::modify`].
+    #[must_use]
+    pub fn compare_exchange<W: Word>(
+        &self,
+        offset: usize,
+        current: W,
+        new: W,
+    ) -> Option<Result<W, W>> {
+        use sealed::Atomic;
+        let word = self.writable.then(|| self.word::<W>(offset))??;
+        Some(word.compare_exchange(current, new))
+    }
+
+    /// Copies bytes out; `None` outside the mapping. Aligned 8 bytes are read in one go, and so are
+    /// 4 if that is all, so that a counter is never half old.
     #[must_use]
     pub fn read(&self, offset: usize, to: &mut [u8]) -> Option<()> {
         let from = self.at(offset, to.len())?;
+        if let Ok(word) = <&mut [u8; 4]>::try_from(&mut *to)
+            && from.cast::<u32>().is_aligned()
+        {
+            // SAFETY: four bytes that `at` found to be inside, and aligned.
+            *word = unsafe { from.cast::<u32>().read_volatile() }.to_ne_bytes();
+            return Some(());
+        }
         let head = from.align_offset(8).min(to.len());
         let (head, rest) = to.split_at_mut_checked(head)?;
         let (middle, tail) = rest.as_chunks_mut::<8>();
@@ -231,10 +309,17 @@ impl Mapping {
     }
 
     /// Copies bytes in; `None` outside the mapping or if it is read-only. Aligned 8 bytes are
-    /// written in one go.
+    /// written in one go, and so are 4 if that is all.
     #[must_use]
     pub fn write(&self, offset: usize, from: &[u8]) -> Option<()> {
         let mut at = self.writable.then(|| self.at(offset, from.len()))??;
+        if let Ok(word) = <[u8; 4]>::try_from(from)
+            && at.cast::<u32>().is_aligned()
+        {
+            // SAFETY: four bytes that `at` found to be inside, writable and aligned.
+            unsafe { at.cast::<u32>().write_volatile(u32::from_ne_bytes(word)) };
+            return Some(());
+        }
         let head = at.align_offset(8).min(from.len());
         let (head, rest) = from.split_at_checked(head)?;
         let (middle, tail) = rest.as_chunks::<8>();
@@ -262,6 +347,7 @@ impl Mapping {
     /// was loaded with acquire ordering to the moment the consumer position is stored with release
     /// ordering, or a file that never changes. The verifier lets no program write to a record that
     /// it has submitted. Use [`Self::read`] for everything else.
+    #[inline]
     #[must_use]
     pub fn bytes(&self, range: Range<usize>) -> Option<&[u8]> {
         if self.writable {

@@ -57,6 +57,11 @@ pub struct ProgLoad<'a> {
     pub fd_array_bound: bool,
     /// Token that allows the call (6.9).
     pub token: Option<BorrowedFd<'a>>,
+    /// Signature of the instructions, PKCS#7 (6.18); empty for none.
+    pub signature: &'a [u8],
+    /// The keyring that the signature's key is in: 0 that of the system, 1 and 2 secondary and
+    /// platform, or the number of one.
+    pub keyring_id: i32,
 }
 
 /// Loads a program (`BPF_PROG_LOAD`).
@@ -90,6 +95,9 @@ pub fn prog_load(params: &ProgLoad<'_>, log: Option<&mut Log<'_>>) -> Result<Own
         attach_fd: raw(params.attach_to),
         fd_array: address(&fds),
         prog_token_fd: raw(params.token),
+        signature: address(params.signature),
+        signature_size: length(command, params.signature)?,
+        keyring_id: params.keyring_id,
         fd_array_cnt: if params.fd_array_bound {
             length(command, &fds)?
         } else {
@@ -121,7 +129,7 @@ fn load_once(
             attr.log_size = length(command, log.buffer)?;
             attr.log_buf = address_mut(log.buffer);
         }
-        // SAFETY: instructions, records, fds and log come with their lengths, the license ends
+        // SAFETY: instructions, records, fds, signature and log come with their lengths, the license ends
         // with a zero; fd_array is read at indices that instructions give, which a wrong index
         // makes the kernel refuse or read another number, but never write. It returns an fd.
         let result = unsafe { bpf_fd(command, &mut attr) };
@@ -163,8 +171,8 @@ pub struct TestRun<'a> {
     pub data_in: &'a [u8],
     /// Room for the data afterwards (5.0 or later).
     pub data_out: &'a mut [u8],
-    /// Context.
-    pub ctx_in: &'a [u8],
+    /// Context. Programs of type `SYSCALL` write into it.
+    pub ctx_in: &'a mut [u8],
     /// Room for the context afterwards.
     pub ctx_out: &'a mut [u8],
     /// Runs; 0 is 1.
@@ -215,14 +223,15 @@ pub fn prog_test_run(
         repeat: params.repeat,
         ctx_size_in: length(command, params.ctx_in)?,
         ctx_size_out: length(command, params.ctx_out)?,
-        ctx_in: address(params.ctx_in),
+        ctx_in: address_mut(params.ctx_in),
         ctx_out: address_mut(params.ctx_out),
         flags: params.flags,
         cpu: params.cpu,
         batch_size: params.batch_size,
         ..Default::default()
     };
-    // SAFETY: each of the four slices comes with its length; a size of 0 comes with a null address,
+    // SAFETY: each of the four slices comes with its length, and those that the kernel may write
+    // are borrowed for that; a size of 0 comes with a null address,
     // which keeps the kernel from taking "0" for "no limit".
     let result = unsafe { bpf(command, &mut attr) };
     let truncated = match result {

@@ -28,7 +28,6 @@ struct event {
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 64 * 1024);
-	__type(value, struct event);
 } events SEC(".maps");
 
 /* Only this process is reported; packets and samples have none. */

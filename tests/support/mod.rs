@@ -13,7 +13,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use purebpf::{ObjectSpec, RingBuffer};
+use purebpf::{Object, ObjectSpec, RingBuffer};
 use purebpf_syscall::host;
 
 /// A compiled fixture. Inside a virtual machine they are in the working directory.
@@ -79,4 +79,28 @@ pub fn eventually(mut holds: impl FnMut() -> bool) -> bool {
 /// A system call that nobody else makes and that does nothing.
 pub fn getpgid() {
     nix::unistd::getpgid(None).unwrap();
+}
+
+/// The value of a variable of the loaded object.
+pub fn variable(object: &Object, spec: &ObjectSpec, section: &str, name: &str) -> Vec<u8> {
+    let btf = spec.btf().unwrap();
+    let id = btf.find(section, purebpf::btf::Kind::Datasec).unwrap();
+    let purebpf::btf::TypeKind::Datasec { secinfos, .. } = btf.ty(id).unwrap().kind else {
+        panic!("{section} is no section");
+    };
+    let entry = secinfos
+        .iter()
+        .find(|entry| btf.name(entry.ty).unwrap() == name)
+        .unwrap();
+    let mut value = vec![0; entry.size as usize];
+    let memory = object.map(section).unwrap().memory().unwrap();
+    memory.read(entry.offset as usize, &mut value).unwrap();
+    value
+}
+
+/// A value of at most 8 bytes as a number.
+pub fn number(bytes: &[u8]) -> u64 {
+    let mut wide = [0; 8];
+    wide[..bytes.len()].copy_from_slice(bytes);
+    u64::from_le_bytes(wide)
 }

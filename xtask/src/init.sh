@@ -1,6 +1,6 @@
 #!/bin/busybox sh
-# The first process of a test machine: mounts what tests need, runs every test program, says how
-# many failed, and ends the machine.
+# The first process of a test machine: mounts what tests need, inserts modules, does the job, says
+# how much of it failed, and ends the machine.
 B=/bin/busybox
 $B mount -t proc proc /proc
 $B mount -t sysfs sys /sys
@@ -13,12 +13,12 @@ $B mount -t cgroup2 cgroup2 /sys/fs/cgroup
 $B ip link set lo up
 $B --install -s /bin
 export PATH=/bin HOME=/ PUREBPF_REQUIRE_KERNEL=1 RUST_BACKTRACE=0
-cd /work
 failed=0
-for test in /tests/*; do
-	echo "-- ${test##*/}"
-	$test --test-threads=1 --show-output || failed=$((failed + 1))
+for module in $(cat /modules/order); do
+	insmod "/modules/$module" || failed=$((failed + 1))
 done
+cd /work
+. /job
 echo "@@EXIT $failed@@"
-$B sync
-$B poweroff -f
+sync
+poweroff -f

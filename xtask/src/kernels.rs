@@ -30,6 +30,8 @@ pub(crate) struct Kernel {
     pub(crate) version: &'static str,
     pub(crate) image: PathBuf,
     pub(crate) config: PathBuf,
+    /// The folder of its modules.
+    pub(crate) modules: PathBuf,
     /// What `uname -r` says in it.
     pub(crate) release: String,
 }
@@ -67,21 +69,24 @@ fn one(version: &'static str, suite: &str, package: &str) -> anyhow::Result<Kern
         download(&dir, suite, package)?;
         fs::write(dir.join(".done"), "")?;
     }
+    let modules = modules(&dir)?;
+    let release = modules.file_name().unwrap_or_default();
     Ok(Kernel {
         version,
         image: find(&dir, "vmlinuz")?,
-        release: release(&dir)?,
+        release: release.to_string_lossy().into_owned(),
         config: find(&dir, "config")?,
+        modules,
     })
 }
 
-fn release(dir: &Path) -> anyhow::Result<String> {
+fn modules(dir: &Path) -> anyhow::Result<PathBuf> {
     for folder in ["lib/modules", "usr/lib/modules"] {
         let Ok(mut entries) = fs::read_dir(dir.join(folder)) else {
             continue;
         };
         if let Some(entry) = entries.next() {
-            return Ok(entry?.file_name().to_string_lossy().into_owned());
+            return Ok(entry?.path());
         }
     }
     bail!("no modules in {}", dir.display())

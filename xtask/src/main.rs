@@ -3,7 +3,10 @@
 //! ```text
 //! fixtures.rs  compiles the BPF objects that tests and the program carry
 //! kernels.rs   fetches Debian's kernels
-//! vm.rs        boots one of them with the tests inside
+//! modules.rs   modules of such a kernel
+//! machine.rs   a virtual machine with one of them, and a job in it
+//! vm.rs        the job: the privileged tests
+//! vm_compare.rs  the job: everything compared with libbpf
 //! foreign.rs   tests of the pure crates on emulated machines
 //! fuzz.rs      fuzzes everything that reads bytes
 //! ci.rs        everything that has to pass
@@ -15,8 +18,11 @@ mod fixtures;
 mod foreign;
 mod fuzz;
 mod kernels;
+mod machine;
+mod modules;
 mod run;
 mod vm;
+mod vm_compare;
 
 use clap::{Parser, Subcommand};
 
@@ -43,6 +49,12 @@ enum Task {
         /// Only test binaries whose name contains this
         #[arg(long)]
         only: Option<String>,
+    },
+    /// Compare every program and map of the fixtures with libbpf inside virtual machines
+    VmCompare {
+        /// As for `vm`
+        #[arg(long, default_value = "6.12")]
+        kernel: Vec<String>,
     },
     /// Fuzz everything that reads bytes
     Fuzz {
@@ -74,6 +86,7 @@ fn main() -> anyhow::Result<()> {
         Task::Fixtures { check: true } => fixtures::check(),
         Task::Fixtures { check: false } => fixtures::build(),
         Task::Vm { kernel, only } => vm::run(&kernel, only.as_deref()),
+        Task::VmCompare { kernel } => vm_compare::run(&kernel),
         Task::Fuzz { seconds, only } => fuzz::run(seconds, only.as_deref()),
         Task::Foreign { machine, package } => foreign::run(machine.as_deref(), &package),
         Task::Ci { no_vm } => ci::run(!no_vm),

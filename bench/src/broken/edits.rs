@@ -36,7 +36,11 @@ pub const EDITS: &[(&str, Edit)] = &[
     ("map data", map_data),
 ];
 
-fn some<'a>(image: &'a Image, random: &mut Random, wanted: impl Fn(&Section) -> bool) -> Option<&'a Section> {
+fn some<'a>(
+    image: &'a Image,
+    random: &mut Random,
+    wanted: impl Fn(&Section) -> bool,
+) -> Option<&'a Section> {
     let sections: Vec<&Section> = image.sections.iter().filter(|s| wanted(s)).collect();
     random.pick(&sections).copied()
 }
@@ -76,7 +80,17 @@ fn one_of(image: &mut Image, random: &mut Random, at: usize, fields: &[(usize, u
 
 fn elf_header(image: &mut Image, random: &mut Random) -> bool {
     const FIELDS: &[(usize, usize)] = &[
-        (0, 1), (4, 1), (5, 1), (6, 1), (16, 2), (18, 2), (20, 4), (40, 8), (58, 2), (60, 2), (62, 2),
+        (0, 1),
+        (4, 1),
+        (5, 1),
+        (6, 1),
+        (16, 2),
+        (18, 2),
+        (20, 4),
+        (40, 8),
+        (58, 2),
+        (60, 2),
+        (62, 2),
     ];
     one_of(image, random, 0, FIELDS)
 }
@@ -88,7 +102,15 @@ fn cut(image: &mut Image, random: &mut Random) -> bool {
 }
 
 const HEADER: &[(usize, usize)] = &[
-    (0, 4), (4, 4), (8, 8), (24, 8), (32, 8), (40, 4), (44, 4), (48, 8), (56, 8),
+    (0, 4),
+    (4, 4),
+    (8, 8),
+    (24, 8),
+    (32, 8),
+    (40, 4),
+    (44, 4),
+    (48, 8),
+    (56, 8),
 ];
 
 fn section_header(image: &mut Image, random: &mut Random) -> bool {
@@ -97,7 +119,9 @@ fn section_header(image: &mut Image, random: &mut Random) -> bool {
     };
     if random.below(3) == 0 {
         // One of the types that there are.
-        let ty = random.pick(&[0u32, 1, 2, 3, 4, 8, 9, 11, 0x6fff_4c03]).copied();
+        let ty = random
+            .pick(&[0u32, 1, 2, 3, 4, 8, 9, 11, 0x6fff_4c03])
+            .copied();
         return image.set(at + 4, &ty.unwrap_or(0).to_le_bytes());
     }
     one_of(image, random, at, HEADER)
@@ -116,7 +140,10 @@ fn section_name(image: &mut Image, random: &mut Random) -> bool {
     let Some(section) = some(image, random, |s| s.ty == 1 || s.ty == 8) else {
         return false;
     };
-    let Some(names) = image.u16(62).and_then(|index| image.sections.get(usize::from(index))) else {
+    let Some(names) = image
+        .u16(62)
+        .and_then(|index| image.sections.get(usize::from(index)))
+    else {
         return false;
     };
     let Some(name) = image.u32(section.header) else {
@@ -168,7 +195,9 @@ fn symbol(image: &mut Image, random: &mut Random) -> bool {
         }
         3 => {
             let section = random.below(image.sections.len()) as u16;
-            let section = *random.pick(&[section, section, 0, 0xfff1, 0xfff2, 0xffff]).unwrap_or(&0);
+            let section = *random
+                .pick(&[section, section, 0, 0xfff1, 0xfff2, 0xffff])
+                .unwrap_or(&0);
             image.set(at + 6, &section.to_le_bytes())
         }
         4 | 5 => field(image, random, at + 8, 8),
@@ -178,7 +207,10 @@ fn symbol(image: &mut Image, random: &mut Random) -> bool {
 
 fn relocation(image: &mut Image, random: &mut Random) -> bool {
     let is_of_program = |s: &Section| {
-        s.ty == 9 && !s.name.starts_with(".rel.debug") && !s.name.starts_with(".rel.BTF") && !s.name.starts_with(".rel.eh")
+        s.ty == 9
+            && !s.name.starts_with(".rel.debug")
+            && !s.name.starts_with(".rel.BTF")
+            && !s.name.starts_with(".rel.eh")
     };
     let Some(section) = some(image, random, is_of_program) else {
         return false;
@@ -211,12 +243,19 @@ fn instruction(image: &mut Image, random: &mut Random) -> bool {
     };
     let offset = image.u64(*entry).unwrap_or(0) as usize;
     let at = code.offset + offset;
-    one_of(image, random, at, &[(0, 1), (1, 1), (2, 2), (4, 4), (8, 1), (9, 1), (12, 4)])
+    one_of(
+        image,
+        random,
+        at,
+        &[(0, 1), (1, 1), (2, 2), (4, 4), (8, 1), (9, 1), (12, 4)],
+    )
 }
 
 fn license(image: &mut Image, random: &mut Random) -> bool {
     let wanted = |s: &Section| s.name == "license" || s.name == "version";
-    let Some((header, at, size)) = some(image, random, wanted).map(|s| (s.header, s.offset, s.size)) else {
+    let Some((header, at, size)) =
+        some(image, random, wanted).map(|s| (s.header, s.offset, s.size))
+    else {
         return false;
     };
     match random.below(2) {
@@ -229,7 +268,16 @@ fn license(image: &mut Image, random: &mut Random) -> bool {
 }
 
 fn btf_header(image: &mut Image, random: &mut Random) -> bool {
-    const FIELDS: &[(usize, usize)] = &[(0, 2), (2, 1), (3, 1), (4, 4), (8, 4), (12, 4), (16, 4), (20, 4)];
+    const FIELDS: &[(usize, usize)] = &[
+        (0, 2),
+        (2, 1),
+        (3, 1),
+        (4, 4),
+        (8, 4),
+        (12, 4),
+        (16, 4),
+        (20, 4),
+    ];
     let at = image.section(".BTF").map(|section| section.offset);
     at.is_some_and(|at| one_of(image, random, at, FIELDS))
 }
@@ -276,7 +324,10 @@ fn btf_type(image: &mut Image, random: &mut Random) -> bool {
 fn btf_name(image: &mut Image, random: &mut Random) -> bool {
     // Functions, data sections, variables, structs.
     let types = types(image, |ty| matches!(ty.kind, 4 | 12 | 14 | 15));
-    let others = types.iter().filter_map(|ty| image.u32(ty.at)).collect::<Vec<_>>();
+    let others = types
+        .iter()
+        .filter_map(|ty| image.u32(ty.at))
+        .collect::<Vec<_>>();
     let Some(at) = random.pick(&types).map(|ty| ty.at) else {
         return false;
     };
@@ -311,7 +362,11 @@ fn definitions(image: &Image) -> Vec<(usize, usize)> {
         for entry in 0..section.vlen {
             let variable = image.u32(section.at + 12 + 12 * entry).and_then(find);
             let definition = variable.and_then(|ty| image.u32(ty.at + 8)).and_then(find);
-            found.extend(definition.filter(|ty| ty.kind == 4).map(|ty| (ty.at, ty.vlen)));
+            found.extend(
+                definition
+                    .filter(|ty| ty.kind == 4)
+                    .map(|ty| (ty.at, ty.vlen)),
+            );
         }
     }
     found
@@ -415,7 +470,9 @@ fn data_section(image: &mut Image, random: &mut Random) -> bool {
 fn extern_(image: &mut Image, random: &mut Random) -> bool {
     let strings = image.strings().map_or(0, |(start, _)| start);
     let name = |ty: &Type| image.text(strings + image.u32(ty.at).unwrap_or(0) as usize);
-    let sections = types(image, |ty| ty.kind == 15 && matches!(name(ty).as_str(), ".kconfig" | ".ksyms"));
+    let sections = types(image, |ty| {
+        ty.kind == 15 && matches!(name(ty).as_str(), ".kconfig" | ".ksyms")
+    });
     let Some((at, vlen)) = random.pick(&sections).map(|ty| (ty.at, ty.vlen)) else {
         return false;
     };
@@ -438,14 +495,28 @@ fn extern_(image: &mut Image, random: &mut Random) -> bool {
         4 => field(image, random, entry + 8, 4),
         5 => field(image, random, variable.at, 4),
         _ => target.is_some_and(|target| {
-            one_of(image, random, target.at, &[(4, 2), (7, 1), (8, 4), (12, 4), (20, 4)])
+            one_of(
+                image,
+                random,
+                target.at,
+                &[(4, 2), (7, 1), (8, 4), (12, 4), (20, 4)],
+            )
         }),
     }
 }
 
 fn ext_header(image: &mut Image, random: &mut Random) -> bool {
     const FIELDS: &[(usize, usize)] = &[
-        (0, 2), (2, 1), (3, 1), (4, 4), (8, 4), (12, 4), (16, 4), (20, 4), (24, 4), (28, 4),
+        (0, 2),
+        (2, 1),
+        (3, 1),
+        (4, 4),
+        (8, 4),
+        (12, 4),
+        (16, 4),
+        (20, 4),
+        (24, 4),
+        (28, 4),
     ];
     let at = image.section(".BTF.ext").map(|section| section.offset);
     at.is_some_and(|at| one_of(image, random, at, FIELDS))
@@ -505,9 +576,14 @@ fn info(image: &mut Image, random: &mut Random) -> bool {
 /// The bytes of `.maps`, `.struct_ops` and data sections.
 fn map_data(image: &mut Image, random: &mut Random) -> bool {
     let wanted = |s: &Section| {
-        s.name == ".maps" || s.name.starts_with(".struct_ops") || s.name.starts_with(".data") || s.name.starts_with(".rodata")
+        s.name == ".maps"
+            || s.name.starts_with(".struct_ops")
+            || s.name.starts_with(".data")
+            || s.name.starts_with(".rodata")
     };
-    let Some((header, at, size)) = some(image, random, wanted).map(|s| (s.header, s.offset, s.size)) else {
+    let Some((header, at, size)) =
+        some(image, random, wanted).map(|s| (s.header, s.offset, s.size))
+    else {
         return false;
     };
     match random.below(2) {

@@ -95,7 +95,8 @@ impl Image {
         let mut types = Vec::new();
         let read = |types: &mut Vec<Type>| {
             let btf = self.section(".BTF")?;
-            let mut at = btf.offset + (self.u32(btf.offset + 4)? + self.u32(btf.offset + 8)?) as usize;
+            let mut at =
+                btf.offset + (self.u32(btf.offset + 4)? + self.u32(btf.offset + 8)?) as usize;
             let end = at + self.u32(btf.offset + 12)? as usize;
             while at < end {
                 let info = self.u32(at + 4)?;

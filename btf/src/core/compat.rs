@@ -1,5 +1,6 @@
 //! Whether types, or the types of fields, are compatible: alike enough for CO-RE to relocate.
 
+use super::mismatch::Mismatch;
 use crate::btf::Btf;
 use crate::error::{Error, Result};
 use crate::id::TypeId;
@@ -13,6 +14,8 @@ pub(super) struct Pair<'a> {
     pub(super) local: &'a Btf,
     pub(super) target: &'a Btf,
     pub(super) budget: Budget,
+    /// What did not fit, once something did not.
+    pub(super) mismatch: Option<Mismatch>,
 }
 
 impl<'a> Pair<'a> {
@@ -21,6 +24,7 @@ impl<'a> Pair<'a> {
             local,
             target,
             budget: Budget::new(root),
+            mismatch: None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::compat::Pair;
 use super::kind::{Class, RelocationKind};
+use super::mismatch::Mismatch;
 use super::spec::{Accessor, MAX_LEN, Spec, is_flexible};
 use crate::entries::Member;
 use crate::error::{Error, Result};
@@ -29,6 +30,9 @@ impl Pair<'_> {
             Class::Enumval => self.find_enumerator(local, &mut found)?,
             Class::Field => self.find_field(local, &mut found)?,
         };
+        if !matched {
+            self.mismatch.get_or_insert(Mismatch::Type);
+        }
         Ok(matched.then_some(found))
     }
 
@@ -45,6 +49,7 @@ impl Pair<'_> {
         self.budget.spend(values.len())?;
         let is_it = |offset| self.same_essential_name(wanted, offset);
         let Some(index) = values.iter().position(|value| is_it(value.name_off)) else {
+            self.mismatch = Some(Mismatch::NoEnumerator { name_off: wanted });
             return Ok(false);
         };
         let index = index as u32;
@@ -72,7 +77,13 @@ impl Pair<'_> {
                     name: self.local.str_at(name_off)?,
                     ty,
                 };
-                self.find_member(&wanted, at, found)?
+                let member = self.find_member(&wanted, at, found)?;
+                if member.is_none() {
+                    let within = at;
+                    self.mismatch
+                        .get_or_insert(Mismatch::NoMember { within, name_off });
+                }
+                member
             } else if step == 0 {
                 // The candidate itself is an element of what the pointer points to.
                 found.indices.push(accessor.index);
@@ -87,11 +98,13 @@ impl Pair<'_> {
         Ok(true)
     }
 
-    fn find_element(&self, index: u32, at: TypeId, found: &mut Spec) -> Result<Option<TypeId>> {
+    fn find_element(&mut self, index: u32, at: TypeId, found: &mut Spec) -> Result<Option<TypeId>> {
         let TypeKind::Array { elem, nelems, .. } = self.target.ty(at)?.kind else {
+            self.mismatch = Some(Mismatch::NoArray { found: at });
             return Ok(None);
         };
         if index >= nelems && !is_flexible(self.target, found.accessors.last(), nelems)? {
+            self.mismatch = Some(Mismatch::TooShort { len: nelems, index });
             return Ok(None);
         }
         let elem = self.target.skip_mods_and_typedefs(elem)?;
@@ -127,6 +140,12 @@ impl Pair<'_> {
             if !anonymous {
                 // There is no second field of that name, compatible or not.
                 if !self.fields_compatible(wanted.ty, member.ty)? {
+                    self.mismatch = Some(Mismatch::MemberType {
+                        within,
+                        name_off: member.name_off,
+                        found: member.ty,
+                        expected: wanted.ty,
+                    });
                     return Ok(None);
                 }
                 let name_off = Some(member.name_off);

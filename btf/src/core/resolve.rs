@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 use super::calc::{AccessSize, Value};
 use super::compat::Pair;
 use super::kind::RelocationKind;
+use super::mismatch::Mismatch;
 use super::spec::{Spec, describe};
 use super::targets::{TargetType, Targets};
 use crate::btf::Btf;
@@ -52,6 +53,8 @@ pub struct Tried {
     pub target: TargetType,
     /// The access in it, if it has one.
     pub matched: Option<Spec>,
+    /// What does not fit, if it has none.
+    pub mismatch: Option<Mismatch>,
 }
 
 /// What to do with the instruction of a relocation.
@@ -82,6 +85,12 @@ impl<T: Targets> Resolver<T> {
             candidates: HashMap::new(),
             resolved: HashMap::new(),
         }
+    }
+
+    /// The kernel that it resolves for.
+    #[must_use]
+    pub const fn targets(&self) -> &T {
+        &self.targets
     }
 
     /// The BTF of the object.
@@ -175,6 +184,19 @@ impl<T: Targets> Resolver<T> {
         Ok(())
     }
 
+    /// A candidate as text, such as `[7] struct task_struct`, and what of it does not fit.
+    #[must_use]
+    pub fn describe(&self, tried: &Tried) -> (String, Option<String>) {
+        // Its BTF was there when it was tried.
+        let Ok(btf) = self.btf_of(tried.target) else {
+            return (tried.target.id.to_string(), None);
+        };
+        let mismatch = tried
+            .mismatch
+            .map(|m| m.text(&self.local, btf, tried.target.id));
+        (describe(btf, tried.target.id), mismatch)
+    }
+
     fn btf_of(&self, target: TargetType) -> Result<&Arc<Btf>> {
         let Some(index) = target.module else {
             return Ok(self.targets.main());
@@ -209,6 +231,7 @@ impl<T: Targets> Resolver<T> {
             tried.push(Tried {
                 target: *target,
                 matched: attempt.as_ref().map(|(_, found)| found.clone()),
+                mismatch: pair.mismatch,
             });
             let Some((outcome, found)) = attempt else {
                 continue;

@@ -12,6 +12,7 @@ use crate::types::IntEncoding;
 
 mod candidates;
 mod fields;
+mod mismatches;
 mod types;
 
 /// A builder with the integers that tests need.

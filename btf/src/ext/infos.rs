@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use super::Segment;
+use super::{Block, Segment};
 use crate::id::TypeId;
 use crate::raw::{self, Word};
 
@@ -45,13 +45,23 @@ impl<'a, T: Info> Infos<'a, T> {
 
     /// The records of each program section.
     pub fn sections(&self) -> impl ExactSizeIterator<Item = InfoSection<'a, T>> + use<'a, T> {
-        let Self { data, segment, of } = *self;
-        segment.blocks.iter().map(move |block| InfoSection {
+        let this = *self;
+        self.segment.blocks.iter().map(move |block| this.of(block))
+    }
+
+    /// The records of one program section, by its position among them.
+    #[must_use]
+    pub fn section(&self, index: usize) -> Option<InfoSection<'a, T>> {
+        self.segment.blocks.get(index).map(|block| self.of(block))
+    }
+
+    fn of(&self, block: &Block) -> InfoSection<'a, T> {
+        InfoSection {
             section_name_off: block.section_name_off,
-            record_size: segment.record_size,
-            bytes: data.get(block.records.clone()).unwrap_or_default(),
-            of,
-        })
+            record_size: self.segment.record_size,
+            bytes: self.data.get(block.records.clone()).unwrap_or_default(),
+            of: self.of,
+        }
     }
 }
 

@@ -41,6 +41,9 @@ pub(crate) struct Arguments {
     /// Stop after this many seconds
     #[arg(long, value_name = "SECONDS")]
     duration: Option<f64>,
+    /// Print the whole log of the kernel if it refuses a program
+    #[arg(long)]
+    pub(crate) log: bool,
     /// Type of the records: a struct of the object [default: the value type of the map]
     #[arg(long = "type", value_name = "NAME")]
     type_name: Option<String>,

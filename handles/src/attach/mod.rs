@@ -5,6 +5,7 @@
 //! freplace.rs                                         functions of other programs
 //! kprobe.rs      uprobe.rs          perf_event.rs     tracing through a perf event (perf.rs)
 //! kprobe_multi.rs  uprobe_multi.rs                    many places at once
+//! usdt.rs  usdt_specs.rs                              static probes, and what programs are told of them
 //! xdp.rs  tcx.rs  cgroup.rs  netfilter.rs  netns.rs  sockmap.rs    the network
 //! iter.rs                                             iterators
 //! struct_ops.rs                                       functions that the kernel calls
@@ -33,6 +34,8 @@ mod trace;
 mod tracepoint;
 mod uprobe;
 mod uprobe_multi;
+mod usdt;
+mod usdt_specs;
 mod xdp;
 
 use crate::{Error, Link, Program};
@@ -55,6 +58,7 @@ pub use trace::Trace;
 pub use tracepoint::Tracepoint;
 pub use uprobe::Uprobe;
 pub use uprobe_multi::UprobeMulti;
+pub use usdt::Usdt;
 pub use xdp::Xdp;
 
 /// Something that a program can be attached to, see [`Program::attach`].

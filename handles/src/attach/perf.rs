@@ -111,7 +111,7 @@ fn create(
 
 /// Whether the kernel has links on perf events: asked for one on an fd that cannot be, it then
 /// complains about the fd, and not about the request. `program` has passed [`check_type`].
-fn has_links(program: &Program) -> bool {
+pub(super) fn has_links(program: &Program) -> bool {
     static KNOWN: OnceLock<bool> = OnceLock::new();
     *KNOWN.get_or_init(|| {
         let no_fd = AttachPoint::Ifindex(u32::MAX);

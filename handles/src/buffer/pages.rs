@@ -13,9 +13,9 @@ use purebpf_syscall::Mapping;
 /// Bytes of a record's header: length and flags, then a number of the kernel's own.
 pub(super) const HEADER: usize = 8;
 /// In the length: the program still writes the record (`BPF_RINGBUF_BUSY_BIT`).
-const BUSY: u32 = 1 << 31;
+pub(super) const BUSY: u32 = 1 << 31;
 /// In the length: the program does not want it to be seen (`BPF_RINGBUF_DISCARD_BIT`).
-const DISCARD: u32 = 1 << 30;
+pub(super) const DISCARD: u32 = 1 << 30;
 
 /// The pages of one ring buffer.
 pub(super) struct Pages {
@@ -55,6 +55,7 @@ impl Pages {
     }
 
     /// Gives back everything before `position`.
+    #[inline]
     pub(super) fn release(&self, position: usize) {
         // The page is there, aligned and writable, so there is no other outcome.
         let _ = self.consumer.store_release(0, position);
@@ -68,6 +69,34 @@ impl Pages {
             what: "a record is outside the data",
         };
         self.producer.bytes(place.offset..end).ok_or(outside)
+    }
+
+    /// The next record and the position after it, in the simplest and most frequent of cases: it is
+    /// complete, wanted, and as it should be. [`Self::find`] knows the others.
+    #[inline]
+    pub(super) fn next(&self) -> Option<(&[u8], usize)> {
+        let position = self.consumer.load_acquire(0)?;
+        self.next_at(position, self.producer.load_acquire(0)?)
+    }
+
+    /// The same for who knows both positions.
+    #[inline]
+    pub(super) fn next_at(&self, position: usize, producer: usize) -> Option<(&[u8], usize)> {
+        let available = producer.wrapping_sub(position);
+        if available > self.size || !position.is_multiple_of(8) {
+            return None;
+        }
+        let start = self.page + (position & (self.size - 1));
+        let header: u32 = self.producer.load_acquire(start)?;
+        // A record with a flag is longer than any buffer.
+        let len = header as usize;
+        let whole = (len + 2 * HEADER - 1) & !(HEADER - 1);
+        if whole > available {
+            return None;
+        }
+        let data = start + HEADER;
+        let data = self.producer.bytes(data..data + len)?;
+        Some((data, position.wrapping_add(whole)))
     }
 
     /// The next complete record; those that were discarded are given back on the way.

@@ -6,9 +6,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use purebpf_insn::{MapFlags, MapType};
-use purebpf_syscall::{Epoll, Errno, MapRequest, Mapping, host::page_size};
+use purebpf_syscall::{Epoll, MapRequest, Mapping, host::page_size};
 
-use super::pages::{Corrupt, HEADER, Pages, Place};
+use super::pages::{Corrupt, HEADER, Pages};
+use super::wait::wait;
 use crate::error::boxed;
 use crate::{Error, Map};
 
@@ -80,35 +81,39 @@ impl RingBuffer {
     /// writes there. The reader stays where it is.
     // No iterator could lend out what its next step takes back.
     #[expect(clippy::should_implement_trait, reason = "a record borrows the reader")]
+    #[inline]
     pub fn next(&mut self) -> Result<Option<Record<'_>>, Error> {
-        let count = self.rings.len();
-        for step in 0..count {
-            let index = (self.turn + step) % count;
-            let Some(ring) = self.rings.get(index) else {
+        let (rings, index) = (&self.rings, self.turn);
+        if let Some(ring) = rings.get(index)
+            && let Some((data, after)) = ring.pages.next()
+        {
+            self.turn = following(index, rings);
+            return Ok(Some(Record {
+                ring,
+                index,
+                data,
+                after,
+            }));
+        }
+        let record = Self::search(rings, index)?;
+        if let Some(record) = &record {
+            self.turn = following(record.index, rings);
+        }
+        Ok(record)
+    }
+
+    /// The next record of any ring, from `first` around to it again.
+    #[cold]
+    fn search(rings: &[Ring], first: usize) -> Result<Option<Record<'_>>, Error> {
+        for index in (first..rings.len()).chain(0..first) {
+            let Some(ring) = rings.get(index) else {
                 continue;
             };
-            if let Some(place) = ring.find()? {
-                self.turn = (index + 1) % count;
-                return self.record(index, place);
+            if let Some(record) = ring.search(index)? {
+                return Ok(Some(record));
             }
         }
         Ok(None)
-    }
-
-    fn record(&self, index: usize, place: Place) -> Result<Option<Record<'_>>, Error> {
-        let Some(ring) = self.rings.get(index) else {
-            return Ok(None);
-        };
-        let data = ring
-            .pages
-            .data(place)
-            .map_err(|corrupt| ring.error(corrupt))?;
-        Ok(Some(Record {
-            ring,
-            index,
-            data,
-            after: place.after,
-        }))
     }
 
     /// Waits until there is something to read, for `timeout` at most; whether there is. A record
@@ -118,11 +123,7 @@ impl RingBuffer {
     /// # Errors
     /// What the kernel says.
     pub fn wait(&self, timeout: Option<Duration>) -> Result<bool, Error> {
-        match self.epoll.wait(timeout) {
-            Ok(ready) => Ok(!ready.is_empty()),
-            Err(error) if error.errno() == Errno::EINTR => Ok(false),
-            Err(error) => Err(Error::call("ring buffer", "wait for it")(error)),
-        }
+        wait(&self.epoll, &"ring buffer", timeout)
     }
 
     /// Calls `handle` with each record that is there, and returns how many these were. It ends even
@@ -132,15 +133,33 @@ impl RingBuffer {
     /// As [`Self::next`].
     #[doc(alias = "ring_buffer__consume")]
     pub fn consume(&mut self, mut handle: impl FnMut(&Record<'_>)) -> Result<usize, Error> {
-        let room = self
-            .rings
-            .iter()
-            .fold(0_usize, |sum, ring| sum.saturating_add(ring.pages.size));
         let mut count = 0;
-        while count < room / HEADER {
-            let Some(record) = self.next()? else { break };
-            handle(&record);
-            count += 1;
+        for (index, ring) in self.rings.iter().enumerate() {
+            let pages = &ring.pages;
+            let end = count + pages.size / HEADER;
+            let mut position = pages.consumer_position();
+            while count < end {
+                // What is as it should be needs no more than this.
+                let producer = pages.producer_position();
+                while let Some((data, after)) = pages.next_at(position, producer)
+                    && count < end
+                {
+                    handle(&Record {
+                        ring,
+                        index,
+                        data,
+                        after,
+                    });
+                    position = after;
+                    count += 1;
+                }
+                let Some(record) = ring.search(index)? else {
+                    break;
+                };
+                handle(&record);
+                position = record.after;
+                count += 1;
+            }
         }
         Ok(count)
     }
@@ -179,6 +198,13 @@ impl RingBuffer {
     pub fn maps(&self) -> impl Iterator<Item = &Map> {
         self.rings.iter().map(|ring| &ring.map)
     }
+}
+
+/// The ring whose turn it is after another.
+#[inline]
+fn following(index: usize, rings: &[Ring]) -> usize {
+    let next = index + 1;
+    if next < rings.len() { next } else { 0 }
 }
 
 impl Ring {
@@ -236,10 +262,22 @@ impl Ring {
         })
     }
 
-    fn find(&self) -> Result<Option<Place>, Error> {
-        self.pages.find().map_err(|corrupt| self.error(corrupt))
+    /// The next record, whatever there is on the way to it; `index` is this ring's number.
+    #[cold]
+    fn search(&self, index: usize) -> Result<Option<Record<'_>>, Error> {
+        let corrupted = |corrupt| self.error(corrupt);
+        let Some(place) = self.pages.find().map_err(corrupted)? else {
+            return Ok(None);
+        };
+        Ok(Some(Record {
+            ring: self,
+            index,
+            data: self.pages.data(place).map_err(corrupted)?,
+            after: place.after,
+        }))
     }
 
+    #[cold]
     fn error(&self, corrupt: Corrupt) -> Error {
         let Corrupt { position, what } = corrupt;
         Error::Corrupt {
@@ -267,6 +305,7 @@ impl Record<'_> {
 impl Deref for Record<'_> {
     type Target = [u8];
 
+    #[inline]
     fn deref(&self) -> &[u8] {
         self.data
     }
@@ -279,6 +318,7 @@ impl AsRef<[u8]> for Record<'_> {
 }
 
 impl Drop for Record<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.ring.pages.release(self.after);
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use purebpf_syscall::perf::perf_event_disable;
 use purebpf_syscall::{
@@ -32,9 +32,17 @@ struct Shared {
     fd: OwnedFd,
     event: Event,
     probe: Mutex<Option<LegacyProbe>>,
+    rest: Mutex<Rest>,
     program: Option<Program>,
     detached: Mutex<bool>,
     pin: Pin,
+}
+
+/// What else is attached, and what is to go after that.
+#[derive(Default)]
+struct Rest {
+    links: Vec<Link>,
+    held: Option<Box<dyn Send + Sync>>,
 }
 
 /// The perf event of a link.
@@ -68,10 +76,28 @@ impl Link {
             fd,
             event,
             probe: Mutex::new(probe),
+            rest: Mutex::default(),
             program,
             detached: Mutex::new(false),
             pin: Pin::default(),
         }))
+    }
+
+    /// Lets the link stand for others as well, and hold something that is dropped once all of them
+    /// are detached.
+    pub(crate) fn holding(self, links: Vec<Self>, held: impl Send + Sync + 'static) -> Self {
+        if !links.is_empty() {
+            self.0.pin.refuse("it is several links, one for each place");
+        }
+        *self.rest() = Rest {
+            links,
+            held: Some(Box::new(held)),
+        };
+        self
+    }
+
+    fn rest(&self) -> MutexGuard<'_, Rest> {
+        self.0.rest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn known_pin(&self) -> &Pin {
@@ -84,6 +110,7 @@ impl Link {
             fd: raise(fd).map_err(Error::call(object, "move its fd"))?,
             event: Event::None,
             probe: Mutex::new(None),
+            rest: Mutex::default(),
             program: None,
             detached: Mutex::new(false),
             pin,
@@ -170,6 +197,12 @@ impl Link {
                 .unwrap_or_else(PoisonError::into_inner)
                 .take(),
         );
+        let mut rest = self.rest();
+        while let Some(link) = rest.links.last() {
+            link.detach()?;
+            rest.links.pop();
+        }
+        rest.held = None;
         *detached = true;
         Ok(())
     }

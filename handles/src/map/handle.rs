@@ -3,7 +3,7 @@
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use purebpf_insn::{MapFlags, MapType};
 use purebpf_syscall::probe::has_common_attributes;
@@ -32,6 +32,7 @@ struct Shared {
     facts: MapInfo,
     pin: Pin,
     arena: Mutex<Option<Arc<Mapping>>>,
+    mapped: Mutex<Weak<Mapping>>,
 }
 
 impl Map {
@@ -66,6 +67,7 @@ impl Map {
                 facts,
                 pin: Pin::default(),
                 arena: Mutex::default(),
+                mapped: Mutex::default(),
             }),
         })
     }
@@ -86,6 +88,7 @@ impl Map {
                 facts,
                 pin,
                 arena: Mutex::default(),
+                mapped: Mutex::default(),
             }),
         })
     }
@@ -177,6 +180,25 @@ impl Map {
 
     pub(crate) fn kernel(&self) -> &MapFd {
         &self.shared.fd
+    }
+
+    /// The memory of a map, mapped by `map` unless somebody has it mapped as it is wanted.
+    pub(super) fn mapped(
+        &self,
+        writable: bool,
+        map: impl FnOnce() -> Result<Mapping, Error>,
+    ) -> Result<Arc<Mapping>, Error> {
+        let mut mapped = self
+            .shared
+            .mapped
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(mapping) = mapped.upgrade().filter(|it| it.is_writable() == writable) {
+            return Ok(mapping);
+        }
+        let mapping = Arc::new(map()?);
+        *mapped = Arc::downgrade(&mapping);
+        Ok(mapping)
     }
 
     /// The memory of an arena without a given address, mapped by `map` the first time. Once it has an address, the kernel

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytemuck::{AnyBitPattern, NoUninit, bytes_of_mut};
 use purebpf_insn::{MapFlags, MapType};
-use purebpf_syscall::{Errno, MapRequest, Mapping, Word, host::page_size};
+use purebpf_syscall::{Errno, MapRequest, Mapping, Modify, Word, host::page_size};
 
 use super::Map;
 use crate::Error;
@@ -70,7 +70,7 @@ impl Map {
         let mapping = match self.map_type() {
             // One whose address is given is mapped there, and only as long as somebody needs it.
             MapType::ARENA if address == 0 => self.arena(map)?,
-            _ => Arc::new(map()?),
+            _ => self.mapped(writable, map)?,
         };
         Ok(Memory {
             mapping,
@@ -171,7 +171,33 @@ impl Memory {
             .ok_or_else(|| self.outside())
     }
 
-    fn check(&self, offset: usize, len: usize) -> Result<(), Error> {
+    /// Changes an integer in one step, and returns what it was.
+    ///
+    /// # Errors
+    /// An offset outside, or not a multiple of the integer's size; memory that is read-only.
+    pub fn modify<W: Word>(&self, offset: usize, how: Modify, value: W) -> Result<W, Error> {
+        self.require_writable()?;
+        let old = self.mapping.modify(offset, how, value);
+        old.ok_or_else(|| self.outside())
+    }
+
+    /// Replaces an integer if it is `current`, in one step. Returns what it was: within `Err` if it
+    /// was another.
+    ///
+    /// # Errors
+    /// As [`Self::modify`], around.
+    pub fn compare_exchange<W: Word>(
+        &self,
+        offset: usize,
+        current: W,
+        new: W,
+    ) -> Result<Result<W, W>, Error> {
+        self.require_writable()?;
+        let old = self.mapping.compare_exchange(offset, current, new);
+        old.ok_or_else(|| self.outside())
+    }
+
+    pub(super) fn check(&self, offset: usize, len: usize) -> Result<(), Error> {
         match offset.checked_add(len) {
             Some(end) if end <= self.len => Ok(()),
             _ => Err(self.outside()),

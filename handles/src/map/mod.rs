@@ -7,12 +7,13 @@
 //! per_cpu.rs     the same where each CPU has a value of its own
 //! batch.rs       many elements in one call
 //! typed.rs       keys and values as Rust types
-//! memory.rs      the value of an array, mapped
+//! memory.rs      the value of an array, mapped; global.rs: one variable in it
 //! ```
 
 mod attributes;
 mod batch;
 mod elements;
+mod global;
 mod handle;
 mod memory;
 mod per_cpu;
@@ -21,6 +22,7 @@ mod typed;
 pub use attributes::MapAttributes;
 pub use batch::{Batch, Batches};
 pub use elements::{Keys, UpdateFlags};
+pub use global::Global;
 pub use handle::Map;
 pub use memory::Memory;
 pub use typed::{TypedMap, TypedPerCpuMap};

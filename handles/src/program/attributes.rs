@@ -44,6 +44,11 @@ pub struct ProgramAttributes {
     pub references: Vec<Option<Reference>>,
     /// Token that allows the call (6.9).
     pub token: Option<Token>,
+    /// Signature of the instructions, PKCS#7 (6.18); empty for none.
+    pub signature: Vec<u8>,
+    /// The keyring that the signature's key is in: 0 that of the system, 1 the secondary, 2 the
+    /// platform's, or the number of one.
+    pub keyring_id: i32,
 }
 
 /// Records of one kind of `.BTF.ext`.
@@ -145,6 +150,8 @@ impl Program {
             fd_array: &references,
             fd_array_bound: false,
             token: attributes.token.as_ref().map(AsFd::as_fd),
+            signature: &attributes.signature,
+            keyring_id: attributes.keyring_id,
         };
         let (fd, log) = with_log(&object, "load it", level, |log| prog_load(&params, log))?;
         let program = Self::from_loaded(

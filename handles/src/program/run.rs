@@ -3,6 +3,7 @@
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use purebpf_insn::ProgramType;
 use purebpf_syscall::prog_test_run;
 
 use super::Program;
@@ -39,7 +40,7 @@ pub struct TestRunResult {
     pub data: Vec<u8>,
     /// The data did not fit and was cut.
     pub truncated: bool,
-    /// The context afterwards, as far as room was asked for.
+    /// The context afterwards, as far as room was asked for; whole for a program of type `SYSCALL`.
     pub context: Vec<u8>,
 }
 
@@ -119,10 +120,11 @@ impl Program {
     pub fn test_run(&self, run: &TestRun) -> Result<TestRunResult, Error> {
         let mut data = vec![0; run.data_out];
         let mut context = vec![0; run.context_out];
+        let mut given = run.context.clone();
         let mut params = purebpf_syscall::TestRun {
             data_in: &run.data,
             data_out: &mut data,
-            ctx_in: &run.context,
+            ctx_in: &mut given,
             ctx_out: &mut context,
             repeat: run.repeat,
             flags: run.flags,
@@ -133,6 +135,10 @@ impl Program {
             .map_err(Error::call(self, "run it on given data"))?;
         data.truncate(outcome.data_size as usize);
         context.truncate(outcome.ctx_size as usize);
+        if self.program_type() == ProgramType::SYSCALL {
+            // The kernel takes no other room for it.
+            context = given;
+        }
         Ok(TestRunResult {
             return_value: outcome.retval,
             duration: outcome.duration,

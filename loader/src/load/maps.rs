@@ -11,7 +11,7 @@ use purebpf_insn::{MapFlags, MapType};
 use purebpf_plan::{MapPlan, PinPlan, PinPolicy, Plan, SlotPlan};
 use purebpf_syscall::Errno;
 
-use super::{Session, verifier};
+use super::{Session, hints};
 use crate::Error;
 use crate::object::Loaded;
 
@@ -57,7 +57,7 @@ pub(super) fn failed(
 ) -> impl FnOnce(purebpf_handles::Error) -> Error + use<> {
     let map = map.to_owned();
     move |source| {
-        let hint = verifier::hint(source.errno());
+        let hint = hints::of_map(source.errno());
         Error::Map {
             map,
             what,

@@ -6,16 +6,17 @@
 //! btf.rs       the object's BTF
 //! maps.rs      maps: reused or created, filled, frozen, pinned; pins.rs: pins, to be taken back
 //! programs.rs  programs: fds put into instructions, loaded
-//! verifier.rs  what the verifier's log says about a refusal
+//! verifier.rs  what the verifier's log says about a program; hints.rs: what can be done about it
 //! ```
 
 pub(crate) mod btf;
+mod hints;
 pub(crate) mod maps;
 pub(crate) mod memlock;
 mod pins;
 pub(crate) mod programs;
 pub(crate) mod token;
-pub(crate) mod verifier;
+mod verifier;
 
 use std::collections::HashMap;
 use std::path::PathBuf;

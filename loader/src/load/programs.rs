@@ -12,8 +12,8 @@ use purebpf_plan::{
 use purebpf_syscall::prog_bind_map;
 
 use super::{Session, maps, verifier};
+use crate::Error;
 use crate::object::Loaded;
-use crate::{Error, Rejection};
 
 /// The programs of a plan, in its order; a hole is one that is not to be loaded.
 pub(crate) struct Programs {
@@ -57,7 +57,7 @@ fn one(
     let code = program.check().map_err(Clone::clone)?;
     let attributes = attributes(session, plan, program, maps)?;
     let (handle, log) = Program::load_with_log(&attributes, program.log_level)
-        .map_err(|source| rejected(program, code, source))?;
+        .map_err(|source| verifier::rejected(session, plan, program, code, source))?;
     bind(session, plan, &handle, maps);
     Ok(Loaded {
         program: handle,
@@ -201,28 +201,6 @@ fn instructions(
         }
     }
     Ok(insns)
-}
-
-fn rejected(program: &ProgramPlan, code: &Code, source: purebpf_handles::Error) -> Error {
-    let (log, source) = match source {
-        purebpf_handles::Error::Rejected { log, source, .. } => (log.into_string(), source),
-        purebpf_handles::Error::Call { source, .. } => (String::new(), source),
-        other => return other.into(),
-    };
-    let insn = verifier::stopped_at(&log);
-    let rejection = Rejection {
-        program: program.name.clone(),
-        section: program.section.clone(),
-        insn,
-        line: insn.and_then(|insn| code.source_line(insn)),
-        missing: verifier::missing(code, insn, &log),
-        hint: verifier::hint(Some(source.errno())).filter(|_| log.is_empty()),
-        log,
-    };
-    Error::Program {
-        rejection: Box::new(rejection),
-        source,
-    }
 }
 
 /// Lets the program keep the constants of the object, for whoever looks at it later.

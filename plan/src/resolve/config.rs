@@ -14,6 +14,7 @@ pub(super) fn lines(text: &str) -> impl Iterator<Item = Result<(&str, &str), Err
             let fail = |what: &str| Error::Extern {
                 name: line.to_owned(),
                 what: what.to_owned(),
+                used: None,
             };
             let (name, value) = line
                 .split_once('=')

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use purebpf_btf::core::{AccessSize, Outcome, Resolution, Resolver, Spec, Targets};
+use purebpf_btf::core::{AccessSize, Outcome, Resolution, Resolver, Spec, Targets, Tried};
 use purebpf_btf::ext::CoreRelo;
 use purebpf_btf::{BoxedError, Btf};
 use purebpf_insn::{Insn, opcode};
@@ -12,13 +12,16 @@ use purebpf_insn::{Insn, opcode};
 use super::poison::{self, poison};
 use super::struct_ops::Roles;
 use crate::spec::code::{Code, Routine};
-use crate::{Error, ModuleBtf, ObjectSpec, TargetKernel};
+use crate::{Error, Missing, ModuleBtf, ObjectSpec, TargetKernel, TriedType};
+
+/// How many of the types that a relocation was tried on are told.
+const TOLD: usize = 8;
 
 /// An instruction that was replaced by one that the verifier refuses.
 #[derive(Clone, Debug)]
 pub(super) struct Note {
     pub(super) insn: usize,
-    pub(super) why: String,
+    pub(super) missing: Missing,
 }
 
 /// A routine after relocation.
@@ -72,6 +75,13 @@ impl<'a> Kernel<'a> {
             modules: OnceLock::new(),
         }
     }
+
+    /// The module that a type which was tried is of.
+    fn module(&self, tried: &Tried) -> Option<Arc<str>> {
+        let modules = self.kernel?.modules().ok()?;
+        let module = modules.get(tried.target.module?)?;
+        Some(Arc::clone(&module.name))
+    }
 }
 
 impl Targets for Kernel<'_> {
@@ -101,14 +111,18 @@ impl Targets for Kernel<'_> {
 ///
 /// # Source
 /// libbpf `bpf_object__relocate_core`.
-pub(super) fn relocate(spec: &ObjectSpec, kernel: &dyn TargetKernel, roles: &Roles) -> Relocated {
+pub(super) fn relocate(
+    spec: &ObjectSpec,
+    kernel: &dyn TargetKernel,
+    roles: &Roles,
+) -> Result<Relocated, Error> {
     let mut all = Relocated::default();
     let code = &spec.code;
     let (Some(local), Some(ext)) = (&code.btf, &code.ext) else {
-        return all;
+        return Ok(all);
     };
     if ext.core_relos().is_empty() {
-        return all;
+        return Ok(all);
     }
     let idle: Vec<usize> = spec
         .programs
@@ -120,6 +134,9 @@ pub(super) fn relocate(spec: &ObjectSpec, kernel: &dyn TargetKernel, roles: &Rol
     let mut state = None;
     for section in ext.core_relos().sections() {
         let name = local.name_at(section.section_name_off).unwrap_or_default();
+        if name.is_empty() {
+            return Err(Error::NamelessSection);
+        }
         let Some(index) = sections.get(name).copied() else {
             continue;
         };
@@ -150,16 +167,17 @@ pub(super) fn relocate(spec: &ObjectSpec, kernel: &dyn TargetKernel, roles: &Rol
             });
             let at = insn.saturating_sub(routine.function.insn_offset);
             let result = match resolver {
-                Ok(resolver) => apply(resolver, patched, routine, at, &relo),
+                Ok(resolver) => apply(code, resolver, patched, routine, at, &relo),
                 Err(error) => Err(Error::clone(error)),
             };
             patched.failed = result.err();
         }
     }
-    all
+    Ok(all)
 }
 
 fn apply(
+    code: &Code,
     resolver: &mut Resolver<Kernel<'_>>,
     patched: &mut Patched,
     routine: &Routine,
@@ -171,6 +189,7 @@ fn apply(
         insn: at,
         spec,
         what,
+        line: code.line(routine, at).map(Box::new),
         source,
     };
     let resolution = resolver.resolve(relo).map_err(|source| {
@@ -190,24 +209,42 @@ fn apply(
         )));
     }
     if !patch(&mut patched.insns, at, resolution.outcome).map_err(fail)? {
-        mark(patched, at, &resolution);
+        mark(patched, at, resolver, &resolution);
     }
     Ok(())
 }
 
 /// Replaces an instruction by one that the verifier refuses.
-fn mark(patched: &mut Patched, at: usize, resolution: &Resolution) {
+fn mark(
+    patched: &mut Patched,
+    at: usize,
+    resolver: &Resolver<Kernel<'_>>,
+    resolution: &Resolution,
+) {
     let count = match patched.insns.get(at) {
         Some(insn) if insn.is_ld_imm64() => 2,
         _ => 1,
     };
     let insns = patched.insns.iter_mut().skip(at).take(count);
     insns.for_each(|insn| *insn = poison(poison::CORE));
-    let why = format!(
-        "failed to resolve CO-RE relocation {}",
-        resolution.spec_text
-    );
-    patched.notes.push(Note { insn: at, why });
+    let tried = resolution.tried.iter().take(TOLD);
+    let missing = Missing::Core {
+        spec: resolution.spec_text.clone(),
+        tried: tried.map(|tried| told(resolver, tried)).collect(),
+    };
+    patched.notes.push(Note { insn: at, missing });
+}
+
+/// A type that was tried, as text. One that does fit has a field of a width that the instruction
+/// cannot follow.
+fn told(resolver: &Resolver<Kernel<'_>>, tried: &Tried) -> TriedType {
+    let (ty, mismatch) = resolver.describe(tried);
+    let other_width = || "the field has another width, and is no unsigned integer".to_owned();
+    TriedType {
+        module: resolver.targets().module(tried),
+        ty,
+        why: mismatch.unwrap_or_else(other_width),
+    }
 }
 
 /// Writes a value into an instruction; `false` if there is none, or if the instruction would access

@@ -9,6 +9,7 @@ use super::subprograms::{Linked, Part};
 use crate::Error;
 use crate::plan::{self, Info};
 use crate::spec::code::Code;
+use crate::spec::lines::first;
 
 /// The function and line information of an object, by the section that it is of.
 #[derive(Default)]
@@ -141,18 +142,4 @@ fn append<T: ext::Info>(
         index = index.saturating_add(1);
     }
     info.records.len() > before
-}
-
-/// The first of `len` indices for which `holds`, given that it then holds for all that follow.
-fn first(len: usize, holds: impl Fn(usize) -> bool) -> usize {
-    let (mut low, mut high) = (0usize, len);
-    while low < high {
-        let middle = low.midpoint(high);
-        if holds(middle) {
-            high = middle;
-        } else {
-            low = middle.saturating_add(1);
-        }
-    }
-    low
 }

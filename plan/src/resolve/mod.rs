@@ -53,10 +53,11 @@ pub(crate) fn plan(spec: &ObjectSpec, kernel: &dyn TargetKernel) -> Result<Plan,
             what: "planning an object of the other byte order".to_owned(),
         });
     }
-    let externs = externs::resolve(spec, kernel)?;
+    let externs = externs::resolve(spec, kernel)
+        .map_err(|error| error.with_use(|name| spec.code.use_of(name)))?;
     let mut maps = maps::plan(spec, kernel, &externs)?;
     let roles = struct_ops::bind(spec, kernel, &mut maps)?;
-    let core = core::relocate(spec, kernel, &roles);
+    let core = core::relocate(spec, kernel, &roles)?;
     let context = Context {
         spec,
         kernel,

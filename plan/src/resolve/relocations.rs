@@ -9,9 +9,9 @@ use super::externs::Resolved;
 use super::jump_tables::JumpTables;
 use super::poison::{self, poison};
 use super::subprograms::Linked;
-use crate::Error;
-use crate::plan::{Code, InsnReference, Poison, Reference};
+use crate::plan::{Code, InsnReference, Reference};
 use crate::spec::code::{Reloc, Routine, Target};
+use crate::{Error, Missing, Poison};
 
 /// Patches all relocations but those of calls inside the program.
 ///
@@ -34,7 +34,7 @@ pub(super) fn apply(context: &Context<'_>, linked: &Linked) -> Result<Code, Erro
             let insn = part.start.saturating_add(note.insn);
             code.poisons.push(Poison {
                 insn,
-                why: note.why.clone(),
+                missing: note.missing.clone(),
             });
         }
         for reloc in &routine.relocs {
@@ -121,11 +121,12 @@ fn patch(
                     .code
                     .externs
                     .get(index)
-                    .map_or("", |ext| &ext.name);
+                    .map_or("", |ext| ext.name.as_str());
                 let imm = i32::try_from(index)
                     .unwrap_or(0)
                     .saturating_add(poison::KFUNC);
-                slots.poison(1, imm, format!("kernel function `{name}` does not exist"));
+                let name = name.to_owned();
+                slots.poison(1, imm, Missing::Function { name });
             }
         },
     }
@@ -165,10 +166,11 @@ impl Slots<'_> {
             .push(InsnReference { insn: self.at, to });
     }
 
-    fn poison(&mut self, count: usize, imm: i32, why: String) {
+    fn poison(&mut self, count: usize, imm: i32, missing: Missing) {
         let insns = self.code.insns.iter_mut().skip(self.at).take(count);
         insns.for_each(|insn| *insn = poison(imm));
-        self.code.poisons.push(Poison { insn: self.at, why });
+        let insn = self.at;
+        self.code.poisons.push(Poison { insn, missing });
     }
 }
 
@@ -188,7 +190,8 @@ impl Context<'_> {
             .ok_or_else(|| fail("its map does not exist"))?;
         if !plan.autocreate {
             let imm = i32::try_from(map).unwrap_or(0).saturating_add(poison::MAP);
-            slots.poison(2, imm, format!("map `{}` is not created", plan.name));
+            let name = plan.name.clone();
+            slots.poison(2, imm, Missing::Map { name });
             return Ok(());
         }
         // A plain map reference keeps whatever the compiler left in the second half: nothing.

@@ -90,7 +90,8 @@ pub(super) fn find(
         if module.is_some_and(|module| !known.name.starts_with(module)) {
             continue;
         }
-        if let Some(id) = known.btf.find_own(&name, kind) {
+        // In what the module's BTF continues as well, as libbpf: old kernels take such a target.
+        if let Some(id) = known.btf.find(&name, kind) {
             return Ok(Some(AttachPlan::Kernel(KernelType {
                 module: Some(Arc::clone(&known.name)),
                 id,

@@ -11,6 +11,7 @@ use purebpf_insn::{Endian, Insn, MapType, opcode};
 
 use super::calls::ExceptionCallback;
 use super::extern_::Extern;
+use super::lines::Lines;
 use super::map::{MapOrigin, MapSpec};
 use crate::Error;
 
@@ -31,6 +32,13 @@ pub(crate) enum Target {
     Subprogram { offset: u64 },
     /// A table of places to jump to; where it is in `.jumptables`, bytes.
     JumpTable { offset: u64, size: u64 },
+}
+
+impl Target {
+    /// Whether it is an extern, given by its position.
+    pub(crate) fn is_extern(&self, index: usize) -> bool {
+        matches!(self, Self::ExternLoad(known) | Self::ExternCall(known) if *known == index)
+    }
 }
 
 /// One relocation of a function.
@@ -59,6 +67,7 @@ pub(crate) struct Code {
     pub(crate) externs: Vec<Extern>,
     pub(crate) btf: Option<Arc<Btf>>,
     pub(crate) ext: Option<BtfExt>,
+    pub(crate) lines: Lines,
     /// The data of `.jumptables`: offsets in sections of code, 8 bytes each.
     pub(crate) jump_tables: Bytes,
     /// Programs with a function of their own for exceptions.
@@ -92,6 +101,7 @@ impl Code {
             section: self.section_name(routine.function.section).to_owned(),
             insn,
             what: what.into(),
+            line: self.line(routine, insn).map(Box::new),
         }
     }
 }
@@ -233,6 +243,7 @@ impl<'a> Symbols<'a> {
             section: section.name.clone(),
             insn: insn_index,
             what: format!("symbol `{name}`: {what}"),
+            line: None,
         };
         let insn = function
             .insns

@@ -72,6 +72,7 @@ fn fail(name: &str, what: impl Into<String>) -> Error {
     Error::Extern {
         name: name.to_owned(),
         what: what.into(),
+        used: None,
     }
 }
 

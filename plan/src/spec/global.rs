@@ -118,6 +118,42 @@ fn kernel_name(object: &str, section: &str) -> String {
         .collect()
 }
 
+/// A variable of an object, as its BTF tells of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub ty: TypeId,
+    /// Bytes between the start of its section and the variable.
+    pub offset: u32,
+    /// Bytes.
+    pub size: u32,
+}
+
+/// The variables of a section, such as `.bss`; none if the BTF does not know it.
+#[must_use]
+pub fn variables(btf: &Btf, section: &str) -> Vec<Variable> {
+    let id = btf.find(section, purebpf_btf::Kind::Datasec);
+    let kind = id.and_then(|id| btf.ty(id).ok()).map(|ty| ty.kind);
+    let Some(TypeKind::Datasec { secinfos, .. }) = kind else {
+        return Vec::new();
+    };
+    let variable = |entry: purebpf_btf::SecInfo| {
+        let TypeKind::Var { ty, .. } = btf.ty(entry.ty).ok()?.kind else {
+            return None;
+        };
+        Some(Variable {
+            name: btf.name(entry.ty).ok()?.to_owned(),
+            ty,
+            offset: entry.offset,
+            size: entry.size,
+        })
+    };
+    secinfos.iter().filter_map(variable).collect()
+}
+
 /// Where a variable is: the position of its map, offset and size in bytes.
 fn find(spec: &ObjectSpec, name: &str) -> Result<(usize, usize, usize), Error> {
     let btf = spec.code.btf.as_deref();
@@ -133,20 +169,13 @@ fn find(spec: &ObjectSpec, name: &str) -> Result<(usize, usize, usize), Error> {
         let Some(section) = map.section.as_deref().filter(|_| is_settable) else {
             continue;
         };
-        let Some(id) = btf.find(section, purebpf_btf::Kind::Datasec) else {
-            continue;
-        };
-        let Ok(TypeKind::Datasec { secinfos, .. }) = btf.ty(id).map(|ty| ty.kind) else {
-            continue;
-        };
-        for entry in secinfos.iter() {
-            let variable = btf.name(entry.ty).unwrap_or_default();
-            if variable == name {
-                let offset = usize::try_from(entry.offset).unwrap_or(usize::MAX);
-                let size = usize::try_from(entry.size).unwrap_or(usize::MAX);
+        for variable in variables(btf, section) {
+            if variable.name == name {
+                let offset = usize::try_from(variable.offset).unwrap_or(usize::MAX);
+                let size = usize::try_from(variable.size).unwrap_or(usize::MAX);
                 return Ok((index, offset, size));
             }
-            known.push(format!("`{variable}`"));
+            known.push(format!("`{}`", variable.name));
         }
     }
     let known = if known.is_empty() {

@@ -18,6 +18,7 @@ pub(crate) mod code;
 pub(crate) mod extern_;
 pub(crate) mod global;
 mod legacy_maps;
+pub(crate) mod lines;
 pub(crate) mod map;
 mod object;
 mod open;
@@ -27,6 +28,7 @@ pub(crate) mod section;
 mod slots;
 pub(crate) mod struct_ops;
 
+pub use global::{Variable, variables};
 pub use map::{MapOrigin, MapSpec, PinPolicy, Slot};
 pub use object::{ObjectSpec, OpenOptions};
 pub use program::ProgramSpec;

@@ -11,6 +11,7 @@ use purebpf_insn::MapType;
 
 use super::code::{self, Code};
 use super::extern_::{self, Datasec, Extern};
+use super::lines::Lines;
 use super::map::{MapOrigin, MapSpec};
 use super::object::{ObjectSpec, OpenOptions};
 use super::program::ProgramSpec;
@@ -125,6 +126,7 @@ pub(crate) fn read(file: Bytes, name: &str, options: &OpenOptions) -> Result<Obj
             exceptions: btf.as_deref().map(calls::exceptions).unwrap_or_default(),
             btf,
             ext,
+            lines: Lines::default(),
         }),
     })
 }

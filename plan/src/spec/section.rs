@@ -347,6 +347,18 @@ mod tests {
     }
 
     #[test]
+    fn every_row_has_a_program_in_the_fixture() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/bpf/sections.bpf.o");
+        let spec = crate::ObjectSpec::open(file).unwrap();
+        let rows = spec.programs().map(|program| {
+            let row = section_definition(&program.section).unwrap();
+            (row.prefix(), program.program_type)
+        });
+        let table = TABLE.iter().map(|row| (row.prefix(), row.program_type));
+        assert!(rows.eq(table));
+    }
+
+    #[test]
     fn an_unknown_section_suggests_the_nearest() {
         let error = program_type_of("kprob/do_unlinkat").unwrap_err();
         assert!(error.to_string().contains("`kprobe`"), "{error}");

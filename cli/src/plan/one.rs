@@ -1,7 +1,7 @@
-//! `purebpf plan`: maps and programs as they would be loaded.
+//! Maps and programs of one object, as one kernel would get them.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -10,38 +10,20 @@ use purebpf::insn::{Endian, Insn, disasm, opcode};
 use purebpf::plan::{Code, Error, MapPlan, PinPlan, Plan, ProgramPlan, Reference};
 use serde_json::{Value, json};
 
+use super::{Arguments, load_all, reports};
 use crate::print;
+use crate::report::Report;
 use crate::target::Target;
 
-#[derive(clap::Args)]
-pub(crate) struct Arguments {
-    /// The object file
-    file: PathBuf,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-    /// BTF of the kernel to plan for, as `purebpf btf` takes it [default: this machine's]
-    #[arg(long)]
-    btf: Option<String>,
-    /// Print the final instructions of every program
-    #[arg(long, conflicts_with = "json")]
-    instructions: bool,
-}
-
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let mut spec = ObjectSpec::open(&arguments.file)
-        .with_context(|| format!("opening {}", arguments.file.display()))?;
-    // Programs that are left out by default are part of the picture as well.
-    let autoload: Vec<bool> = spec.programs().map(|program| program.autoload).collect();
-    spec.programs_mut()
-        .for_each(|program| program.autoload = true);
-    let target = Target::new(arguments.btf.as_deref())?;
-    let planned = spec.plan(&target);
+pub(super) fn run(arguments: &Arguments, file: &Path, target: &Target) -> anyhow::Result<ExitCode> {
+    let mut spec = ObjectSpec::open(file).with_context(|| format!("opening {}", file.display()))?;
+    let autoload = load_all(&mut spec);
+    let planned = spec.plan(target.kernel());
     if let (Err(error), true) = (&planned, arguments.json) {
         print::line(&unplanned(&spec, &autoload, error).to_string())?;
         return Ok(ExitCode::FAILURE);
     }
-    let mut plan = planned?;
+    let mut plan = planned.map_err(purebpf::Error::from)?;
     for (program, autoload) in plan.programs.iter_mut().zip(autoload) {
         program.autoload = autoload;
     }
@@ -49,6 +31,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         print::line(&to_json(&plan).to_string())?;
     } else {
         show(&plan, arguments.instructions)?;
+        let reports = plan.programs.iter().flat_map(reports);
+        print::reports(&reports.collect::<Vec<_>>(), false);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -75,6 +59,7 @@ fn unplanned(spec: &ObjectSpec, autoload: &[bool], error: &Error) -> Value {
         .maps()
         .map(|map| map_json!(map, if map.pin_by_name { "by_name" } else { "none" }));
     let status = print::chain(error);
+    let diagnosis = [Report::from(error).json()];
     let programs = spec.programs().zip(autoload).map(|(program, autoload)| {
         json!({
             "name": program.name,
@@ -85,6 +70,7 @@ fn unplanned(spec: &ObjectSpec, autoload: &[bool], error: &Error) -> Value {
             "instructions": "",
             "maps": [],
             "status": status,
+            "diagnosis": diagnosis,
         })
     });
     json!({
@@ -129,6 +115,7 @@ fn to_json(plan: &Plan) -> Value {
             "instructions": hex(code),
             "maps": maps.collect::<Vec<_>>(),
             "status": status(program),
+            "diagnosis": reports(program).iter().map(Report::json).collect::<Vec<_>>(),
         })
     });
     json!({
@@ -162,6 +149,15 @@ fn status(program: &ProgramPlan) -> String {
     }
 }
 
+/// The same for a table, where reports follow.
+fn in_brief(program: &ProgramPlan) -> String {
+    match program.check() {
+        Ok(code) if code.poisons.is_empty() => "ok".to_owned(),
+        Ok(code) => format!("ok, {} missing", code.poisons.len()),
+        Err(_) => "fails".to_owned(),
+    }
+}
+
 fn show(plan: &Plan, instructions: bool) -> anyhow::Result<()> {
     print::line(&format!("object {}, license {}", plan.object, plan.license))?;
     if !plan.maps.is_empty() {
@@ -186,7 +182,7 @@ fn show(plan: &Plan, instructions: bool) -> anyhow::Result<()> {
             program.section.clone(),
             program.program_type.to_string(),
             count.to_string(),
-            status(program),
+            in_brief(program),
         ]);
     }
     print::line(&format!("\n{table}"))?;

@@ -1,0 +1,244 @@
+//! The memory of one CPU's perf buffer, and the search for records in it.
+//!
+//! A control page, where the kernel says how far it wrote and the reader how far it read, then the
+//! data. Positions only grow; their lower bits are the offset in the data. A record may break at the
+//! end of the data, unlike in a ring buffer.
+
+use purebpf_syscall::Mapping;
+
+use super::pages::Corrupt;
+
+/// Bytes of a record's header: type (4), misc (2), size with the header (2).
+const HEADER: usize = 8;
+/// Where `data_head` is in `struct perf_event_mmap_page`; `data_tail` follows.
+const HEAD: usize = 1024;
+const TAIL: usize = 1032;
+
+/// The pages of one buffer, mapped twice: records are given out of memory that nobody here writes.
+pub(super) struct PerfPages {
+    /// To tell how far the reader is.
+    pub(super) control: Mapping,
+    /// The same pages, read-only.
+    pub(super) records: Mapping,
+    /// Bytes of a page.
+    pub(super) page: usize,
+    /// Bytes of data, a power of two.
+    pub(super) size: usize,
+}
+
+/// A record without its header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PerfPlace {
+    pub(super) kind: u32,
+    /// Where its data begins, as a position.
+    start: u64,
+    len: usize,
+    pub(super) after: u64,
+}
+
+impl PerfPages {
+    #[inline]
+    fn position(&self, at: usize) -> u64 {
+        // The page is there and aligned, so there is no other outcome.
+        self.records.load_acquire(at).unwrap_or(0)
+    }
+
+    /// Gives back everything before `position`.
+    #[inline]
+    pub(super) fn release(&self, position: u64) {
+        // The page is there, aligned and writable, so there is no other outcome.
+        let _ = self.control.store_release(TAIL, position);
+    }
+
+    /// The next record.
+    #[inline]
+    pub(super) fn find(&self) -> Result<Option<PerfPlace>, Corrupt> {
+        let tail = self.position(TAIL);
+        let head = self.position(HEAD);
+        if tail == head {
+            return Ok(None);
+        }
+        let corrupt = |what| Corrupt {
+            position: usize::try_from(tail).unwrap_or(usize::MAX),
+            what,
+        };
+        let available = usize::try_from(head.wrapping_sub(tail)).unwrap_or(usize::MAX);
+        if available > self.size || available < HEADER || !tail.is_multiple_of(8) {
+            return Err(corrupt("the two positions do not fit each other"));
+        }
+        // Records are multiples of 8 bytes, so that a header never breaks at the end.
+        let mut header = [0; HEADER];
+        self.records
+            .read(self.offset(tail), &mut header)
+            .ok_or_else(|| corrupt("a header is outside the data"))?;
+        let [a, b, c, d, _, _, e, f] = header;
+        let whole = usize::from(u16::from_ne_bytes([e, f]));
+        let Some(len) = whole.checked_sub(HEADER).filter(|_| whole <= available) else {
+            return Err(corrupt("a record is longer than what was written"));
+        };
+        if !whole.is_multiple_of(8) {
+            return Err(corrupt("a record is not a multiple of 8 bytes"));
+        }
+        Ok(Some(PerfPlace {
+            kind: u32::from_ne_bytes([a, b, c, d]),
+            start: tail.wrapping_add(HEADER as u64),
+            len,
+            after: tail.wrapping_add(whole as u64),
+        }))
+    }
+
+    /// Where a position is in the mapping.
+    #[inline]
+    fn offset(&self, position: u64) -> usize {
+        let inside = position & (self.size as u64).wrapping_sub(1);
+        self.page
+            .saturating_add(usize::try_from(inside).unwrap_or(usize::MAX))
+    }
+
+    /// The bytes of a record that was found and is not released yet. One that breaks at the end of
+    /// the data is put together in `spare`.
+    #[inline]
+    pub(super) fn data<'a>(
+        &'a self,
+        place: PerfPlace,
+        spare: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], Corrupt> {
+        let outside = || Corrupt {
+            position: usize::try_from(place.after).unwrap_or(usize::MAX),
+            what: "a record is outside the data",
+        };
+        let start = self.offset(place.start);
+        let end = self.page.saturating_add(self.size);
+        let until = start.saturating_add(place.len);
+        if until <= end {
+            return self.records.bytes(start..until).ok_or_else(outside);
+        }
+        let rest = until.saturating_sub(end);
+        let first = self.records.bytes(start..end).ok_or_else(outside)?;
+        let second = self.page..self.page.saturating_add(rest);
+        let second = self.records.bytes(second).ok_or_else(outside)?;
+        spare.clear();
+        spare.extend_from_slice(first);
+        spare.extend_from_slice(second);
+        Ok(spare)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::fd::AsFd;
+
+    use purebpf_syscall::{MapRequest, host::page_size};
+
+    use super::*;
+
+    const SIZE: usize = 4096;
+
+    /// A file in the place of a perf event, which the kernel's side writes.
+    struct Fake {
+        kernel: Mapping,
+        pages: PerfPages,
+    }
+
+    impl Fake {
+        fn new() -> Self {
+            let page = page_size().unwrap();
+            let name = format!(
+                "purebpf-perf-{}-{:?}",
+                std::process::id(),
+                std::thread::current().id()
+            );
+            let path = std::env::temp_dir().join(name);
+            let mut options = File::options();
+            let options = options.read(true).write(true).create_new(true);
+            let file = options.open(&path).unwrap();
+            std::fs::remove_file(&path).unwrap();
+            let len = page + SIZE;
+            file.set_len(len as u64).unwrap();
+            let map = |writable| {
+                let request = MapRequest {
+                    fd: Some(file.as_fd()),
+                    offset: 0,
+                    len,
+                    writable,
+                    address: 0,
+                };
+                Mapping::new(&request).unwrap()
+            };
+            Self {
+                kernel: map(true),
+                pages: PerfPages {
+                    control: map(true),
+                    records: map(false),
+                    page,
+                    size: SIZE,
+                },
+            }
+        }
+
+        fn record(&self, position: u64, kind: u32, size: u16) {
+            let at = self.pages.offset(position);
+            let mut header = [0; HEADER];
+            header[..4].copy_from_slice(&kind.to_ne_bytes());
+            header[6..].copy_from_slice(&size.to_ne_bytes());
+            self.kernel.write(at, &header).unwrap();
+        }
+
+        fn positions(&self, tail: u64, head: u64) {
+            self.kernel.store_release(TAIL, tail).unwrap();
+            self.kernel.store_release(HEAD, head).unwrap();
+        }
+
+        fn error(&self) -> &'static str {
+            self.pages.find().unwrap_err().what
+        }
+    }
+
+    #[test]
+    fn records_are_found_in_order() {
+        let fake = Fake::new();
+        fake.record(0, 9, 24);
+        fake.record(24, 2, 16);
+        fake.positions(0, 40);
+        let first = fake.pages.find().unwrap().unwrap();
+        assert_eq!((first.kind, first.len, first.after), (9, 16, 24));
+        fake.pages.release(first.after);
+        let second = fake.pages.find().unwrap().unwrap();
+        assert_eq!((second.kind, second.len, second.after), (2, 8, 40));
+        fake.pages.release(second.after);
+        assert_eq!(fake.pages.find(), Ok(None));
+    }
+
+    #[test]
+    fn a_record_that_breaks_at_the_end_is_put_together() {
+        let fake = Fake::new();
+        let start = 5 * SIZE as u64 - 16;
+        fake.record(start, 9, 40);
+        for (index, byte) in (0..32u8).enumerate() {
+            let at = fake.pages.offset(start + 8 + index as u64);
+            fake.kernel.write(at, &[byte]).unwrap();
+        }
+        fake.positions(start, start + 40);
+        let place = fake.pages.find().unwrap().unwrap();
+        let mut spare = Vec::new();
+        let data = fake.pages.data(place, &mut spare).unwrap();
+        assert_eq!(data, (0..32).collect::<Vec<u8>>());
+    }
+
+    #[test]
+    fn hostile_headers_and_positions_are_errors() {
+        let fake = Fake::new();
+        for (tail, head) in [(0, SIZE as u64 + 8), (8, 0), (3, 19), (0, 4)] {
+            fake.positions(tail, head);
+            assert_eq!(fake.error(), "the two positions do not fit each other");
+        }
+        for size in [0, 7, 24, u16::MAX] {
+            fake.record(0, 9, size);
+            fake.positions(0, 16);
+            assert_eq!(fake.error(), "a record is longer than what was written");
+        }
+        fake.record(0, 9, 12);
+        assert_eq!(fake.error(), "a record is not a multiple of 8 bytes");
+    }
+}
