@@ -87,7 +87,7 @@ pub fn run(folder: &Path, jobs: usize, neither: bool) -> anyhow::Result<()> {
 impl Tally {
     /// A difference in something of a file, or in the whole if `name` is empty.
     fn differ(&mut self, kind: &str, file: &str, name: &str, what: &str) {
-        match known::reason(file, name) {
+        match known::reason(file, name, what) {
             Some(_) => self.explained += 1,
             None => {
                 self.unexplained += 1;

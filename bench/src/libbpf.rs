@@ -116,7 +116,11 @@ impl Object {
             let is_internal = unsafe { sys::bpf_map__is_internal(map) };
             Declared {
                 inner,
-                contents: is_internal.then(|| initial_value(map)).unwrap_or_default(),
+                contents: if is_internal {
+                    initial_value(map)
+                } else {
+                    Vec::new()
+                },
             }
         };
         self.maps().map(declared).collect()
@@ -328,13 +332,17 @@ fn maps(path: &Path, names: &[String]) -> Vec<MapRow> {
     }
 }
 
+/// Nothing of a map of struct_ops, whose attributes come from programs.
 fn map_of_its_own(path: &Path, name: &str) -> Option<MapRow> {
     let object = Object::open(path).ok()?;
     object.only_map(name, false);
     let declared = object.declared();
+    let is_struct_ops = |map: &MapRow| map.ty == sys::BPF_MAP_TYPE_STRUCT_OPS;
     let is_created = object.prepare() == 0;
     let rows = is_created.then(|| object.map_rows(declared))?;
-    let mut row = rows.into_iter().find(|row| row.name == name)?;
+    let mut row = rows
+        .into_iter()
+        .find(|row| row.name == name && !is_struct_ops(row))?;
     row.autocreate = true;
     Some(row)
 }
