@@ -104,6 +104,15 @@ pub enum Error {
         /// Why not.
         source: HostError,
     },
+    /// A binary without debug information that can be understood.
+    #[cfg(feature = "dwarf")]
+    #[error("{}: its source cannot be looked up", path.display())]
+    DebugInfo {
+        /// The path.
+        path: PathBuf,
+        /// Why not.
+        source: purebpf_elf::dwarf::DwarfError,
+    },
     /// A static probe whose arguments cannot be understood.
     #[error("probe `{probe}` cannot be understood")]
     Probe {

@@ -9,13 +9,15 @@
 //! xdp.rs  tcx.rs  cgroup.rs  netfilter.rs  netns.rs  sockmap.rs    the network
 //! iter.rs                                             iterators
 //! struct_ops.rs                                       functions that the kernel calls
-//! section.rs  glob.rs  binary.rs  archive.rs          section names, patterns, files of the host
+//! source.rs                                           functions and lines by debug information
+//! section.rs  glob.rs  binary.rs  archive.rs  debug_file.rs    section names, patterns, files of the host
 //! ```
 
 mod archive;
 mod binary;
 mod cgroup;
 mod create;
+mod debug_file;
 mod freplace;
 mod glob;
 mod iter;
@@ -28,6 +30,8 @@ mod perf_event;
 mod raw_tracepoint;
 mod section;
 mod sockmap;
+#[cfg(feature = "dwarf")]
+mod source;
 mod struct_ops;
 mod tcx;
 mod trace;
@@ -53,6 +57,8 @@ pub use perf::ProbeMode;
 pub use perf_event::PerfEvent;
 pub use raw_tracepoint::RawTracepoint;
 pub use sockmap::Sockmap;
+#[cfg(feature = "dwarf")]
+pub use source::SourcePlace;
 pub use struct_ops::StructOps;
 pub use tcx::{Netkit, Place, Tcx};
 pub use trace::Trace;
