@@ -19,7 +19,9 @@ impl CallError {
         Self::from_raw(call, errno as i32)
     }
 
-    pub(crate) const fn from_raw(call: &'static str, raw: i32) -> Self {
+    /// A call that was made elsewhere, and its error number.
+    #[must_use]
+    pub const fn from_raw(call: &'static str, raw: i32) -> Self {
         Self { call, raw }
     }
 

@@ -7,6 +7,7 @@
 //! kprobe_multi.rs  uprobe_multi.rs                    many places at once
 //! usdt.rs  usdt_specs.rs                              static probes, and what programs are told of them
 //! xdp.rs  tcx.rs  cgroup.rs  netfilter.rs  netns.rs  sockmap.rs    the network
+//! device.rs                                           its devices, by name
 //! iter.rs                                             iterators
 //! struct_ops.rs                                       functions that the kernel calls
 //! section.rs  glob.rs  binary.rs  archive.rs          section names, patterns, files of the host
@@ -16,6 +17,7 @@ mod archive;
 mod binary;
 mod cgroup;
 mod create;
+mod device;
 mod freplace;
 mod glob;
 mod iter;
@@ -59,7 +61,7 @@ pub use tracepoint::Tracepoint;
 pub use uprobe::Uprobe;
 pub use uprobe_multi::UprobeMulti;
 pub use usdt::Usdt;
-pub use xdp::Xdp;
+pub use xdp::{Xdp, XdpFeatures, XdpInfo, XdpMode};
 
 /// Something that a program can be attached to, see [`Program::attach`].
 pub trait Target {

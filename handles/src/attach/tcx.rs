@@ -5,9 +5,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use purebpf_insn::AttachType;
-use purebpf_syscall::{AttachPoint, LinkOptions, Relative, duplicate, host};
+use purebpf_syscall::{AttachPoint, LinkOptions, Relative, duplicate};
 
 use super::create::{NewLink, attach_type};
+use super::device;
 use crate::{Error, Link, LinkId, Program, ProgramId};
 
 /// Where a program goes among others at the same attach point; the end, if nothing is said.
@@ -165,10 +166,9 @@ macro_rules! device_point {
             /// The device of this name, in the network name space of this thread.
             ///
             /// # Errors
-            /// `ENODEV` without such a device.
+            /// [`Error::Missing`] without such a device, with names much like it.
             pub fn by_name(name: &str) -> Result<Self, Error> {
-                let object = format_args!("device `{name}`");
-                host::ifindex(name).map(Self::new).map_err(Error::call(object, "find it"))
+                device::by_name(name).map(Self::new)
             }
 
             /// Another direction.
