@@ -7,6 +7,7 @@
 //! kprobe_multi.rs  uprobe_multi.rs                    many places at once
 //! usdt.rs  usdt_specs.rs                              static probes, and what programs are told of them
 //! xdp.rs  tcx.rs  cgroup.rs  netfilter.rs  netns.rs  sockmap.rs    the network
+//! tc.rs  qdisc.rs                                     traffic control without tcx
 //! device.rs                                           its devices, by name
 //! iter.rs                                             iterators
 //! struct_ops.rs                                       functions that the kernel calls
@@ -27,10 +28,12 @@ mod netfilter;
 mod netns;
 mod perf;
 mod perf_event;
+mod qdisc;
 mod raw_tracepoint;
 mod section;
 mod sockmap;
 mod struct_ops;
+mod tc;
 mod tcx;
 mod trace;
 mod tracepoint;
@@ -52,9 +55,11 @@ pub use netfilter::Netfilter;
 pub use netns::Netns;
 pub use perf::ProbeMode;
 pub use perf_event::PerfEvent;
+pub use qdisc::Qdisc;
 pub use raw_tracepoint::RawTracepoint;
 pub use sockmap::Sockmap;
 pub use struct_ops::StructOps;
+pub use tc::{Tc, TcFilter, TcParent};
 pub use tcx::{Netkit, Place, Tcx};
 pub use trace::Trace;
 pub use tracepoint::Tracepoint;

@@ -11,6 +11,7 @@ pub(crate) mod generic;
 pub(crate) mod link;
 mod message;
 mod socket;
+pub(crate) mod tc;
 
 pub(crate) use message::{Answer, Kind, Request, attribute, nested, text};
 pub use socket::NetlinkError;
