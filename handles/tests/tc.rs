@@ -11,8 +11,8 @@
 mod common;
 
 use common::attached::runs_while_attached;
-use common::network::{NEAR, Wire, with_a_wire};
-use common::{count, counter, counting, fail, load, root};
+use common::network::{NEAR, on_a_wire};
+use common::{count, counter, counting, fail, load};
 use purebpf_handles::attach::{Qdisc, Tc, TcParent};
 use purebpf_handles::{Errno, Map, Program};
 use purebpf_insn::ProgramType;
@@ -28,12 +28,6 @@ fn ifindex() -> u32 {
 
 fn ingress() -> Tc {
     Tc::by_name(NEAR, TcParent::Ingress).unwrap()
-}
-
-fn on_a_wire(test: impl FnOnce(&Wire) + Send) {
-    if root() {
-        with_a_wire(test);
-    }
 }
 
 #[test]

@@ -11,8 +11,8 @@
 mod common;
 
 use common::attached::runs_while_attached;
-use common::network::{NEAR, Wire, with_a_wire};
-use common::{count, counter, counting, fail, lacks, load_for, root, since};
+use common::network::{NEAR, on_a_wire};
+use common::{count, counter, counting, fail, lacks, load_for, since};
 use purebpf_handles::attach::{Xdp, XdpFeatures, XdpMode};
 use purebpf_handles::{Errno, Map, Program};
 use purebpf_insn::{AttachType, ProgramType};
@@ -24,12 +24,6 @@ fn passing(map: &Map) -> Program {
 
 fn near() -> Xdp {
     Xdp::by_name(NEAR).unwrap()
-}
-
-fn on_a_wire(test: impl FnOnce(&Wire) + Send) {
-    if root() {
-        with_a_wire(test);
-    }
 }
 
 #[test]

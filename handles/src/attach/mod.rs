@@ -8,7 +8,9 @@
 //! usdt.rs  usdt_specs.rs                              static probes, and what programs are told of them
 //! xdp.rs  tcx.rs  cgroup.rs  netfilter.rs  netns.rs  sockmap.rs    the network
 //! tc.rs  qdisc.rs                                     traffic control without tcx
-//! device.rs                                           its devices, by name
+//! socket.rs  lirc.rs                                  single sockets, infrared receivers
+//! device.rs                                           network devices, by name
+//! direct.rs  query.rs                                 attaching without links, what is attached
 //! iter.rs                                             iterators
 //! struct_ops.rs                                       functions that the kernel calls
 //! section.rs  glob.rs  binary.rs  archive.rs          section names, patterns, files of the host
@@ -19,18 +21,22 @@ mod binary;
 mod cgroup;
 mod create;
 mod device;
+mod direct;
 mod freplace;
 mod glob;
 mod iter;
 mod kprobe;
 mod kprobe_multi;
+mod lirc;
 mod netfilter;
 mod netns;
 mod perf;
 mod perf_event;
 mod qdisc;
+mod query;
 mod raw_tracepoint;
 mod section;
+mod socket;
 mod sockmap;
 mod struct_ops;
 mod tc;
@@ -46,17 +52,20 @@ mod xdp;
 use crate::{Error, Link, Program};
 
 pub use binary::resolve_binary;
-pub use cgroup::Cgroup;
+pub use cgroup::{Cgroup, CgroupMode};
 pub use freplace::Freplace;
 pub use iter::Iter;
 pub use kprobe::Kprobe;
 pub use kprobe_multi::KprobeMulti;
+pub use lirc::Lirc;
 pub use netfilter::Netfilter;
 pub use netns::Netns;
 pub use perf::ProbeMode;
 pub use perf_event::PerfEvent;
 pub use qdisc::Qdisc;
+pub use query::{Attached, AttachedProgram};
 pub use raw_tracepoint::RawTracepoint;
+pub use socket::Socket;
 pub use sockmap::Sockmap;
 pub use struct_ops::StructOps;
 pub use tc::{Tc, TcFilter, TcParent};

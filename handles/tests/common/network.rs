@@ -8,11 +8,11 @@ use std::thread;
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns, unshare};
 
-use super::lacks;
 use super::netkit::send_from;
 use super::rtnetlink::{
     CREATE, DATA, KIND, LINK_INFO, NET_NS_FD, NEW_LINK, UP, attribute, device, name, request,
 };
+use super::{lacks, root};
 
 /// `VETH_INFO_PEER`
 const PEER: u16 = 1;
@@ -27,8 +27,12 @@ pub(crate) const NEAR: &str = "near";
 /// The far end.
 pub(crate) const FAR: &str = "far";
 
-/// Calls `test` in a new thread with a network name space of its own; all of it is gone afterwards.
-pub(crate) fn with_a_wire(test: impl FnOnce(&Wire) + Send) {
+/// Calls `test` as root in a new thread with a network name space of its own; all of it is gone
+/// afterwards.
+pub(crate) fn on_a_wire(test: impl FnOnce(&Wire) + Send) {
+    if !root() {
+        return;
+    }
     let here = || {
         if let Some(wire) = Wire::create() {
             test(&wire);
