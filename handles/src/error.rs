@@ -211,6 +211,31 @@ impl Error {
         }
     }
 
+    /// For the result of opening what is attached to by its path: if it is not there, with names
+    /// beside it, of directories or of anything else.
+    pub(crate) fn open(
+        kind: &'static str,
+        path: &Path,
+        directories: bool,
+    ) -> impl FnOnce(std::io::Error) -> Self {
+        move |error| {
+            let object = boxed(format_args!("{kind} {}", path.display()));
+            let source = CallError::io("open", &error);
+            match source.errno() {
+                Errno::ENOENT => Self::Missing {
+                    object,
+                    nearest: Nearest::beside(path, directories),
+                    source,
+                },
+                _ => Self::Call {
+                    object,
+                    operation: "open it",
+                    source,
+                },
+            }
+        }
+    }
+
     /// For the result of reading BTF.
     pub(crate) fn btf(object: impl Display) -> impl FnOnce(purebpf_btf::Error) -> Self {
         move |source| Self::Btf {

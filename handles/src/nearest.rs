@@ -1,6 +1,7 @@
 //! Names that are much like one that is missing, for errors.
 
 use std::fmt;
+use std::path::Path;
 
 /// Names that exist and are much like one that does not, the nearest first; printed as an addition
 /// to a sentence.
@@ -23,6 +24,21 @@ impl Nearest {
         names.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
         let names = names.into_iter().take(MOST).map(|(_, name)| name.into());
         Self(names.collect())
+    }
+
+    /// Names in the directory of `path`, of what is like it: directories, or anything else.
+    pub(crate) fn beside(path: &Path, directories: bool) -> Self {
+        let names = || {
+            let name = path.file_name()?.to_str()?;
+            let entries = std::fs::read_dir(path.parent()?).ok()?;
+            let names = entries.filter_map(|entry| {
+                let entry = entry.ok()?;
+                (entry.path().is_dir() == directories).then(|| entry.file_name())
+            });
+            let names = names.filter_map(|name| name.into_string().ok());
+            Some(Self::of(name, names))
+        };
+        names().unwrap_or_default()
     }
 
     /// The names.

@@ -14,7 +14,7 @@ mod common;
 use common::attached::runs_while_attached;
 use common::netkit::{NetkitPair, send_from};
 use common::network::{NEAR, on_a_wire, packet_to_self};
-use common::{count, counter, counting, fail, load, load_for, older_than, since};
+use common::{count, counter, counting, fail, load, load_for, older_than, root, since};
 use purebpf_handles::attach::{Netfilter, Netkit, Netns, Place, Tc, TcParent, Tcx, Xdp};
 use purebpf_handles::{Errno, LinkDetails, Map, Program};
 use purebpf_insn::{AttachType, ProgramType, build};
@@ -294,4 +294,27 @@ fn netfilter_hook_sees_packets() {
         };
         assert_eq!(link.info().unwrap().details, expected);
     });
+}
+
+#[test]
+fn a_name_space_that_is_missing_has_neighbours() {
+    if !root() {
+        return;
+    }
+    let directory =
+        std::env::temp_dir().join(format!("purebpf-test-spaces-{}", std::process::id()));
+    std::fs::create_dir(&directory).unwrap();
+    std::fs::write(directory.join("blue"), "").unwrap();
+    let [bleu, blue] = ["bleu", "blue"].map(|name| directory.join(name));
+    let how = AttachType::FLOW_DISSECTOR;
+    let program = load_for(ProgramType::FLOW_DISSECTOR, how, counting(&counter(), 0));
+    let error = program.attach(Netns::new(&bleu)).unwrap_err();
+    let text = format!(
+        "there is no network name space {}; there is `blue`",
+        bleu.display()
+    );
+    assert_eq!(error.to_string(), text);
+    // A file is none.
+    assert!(program.attach(Netns::new(&blue)).is_err());
+    std::fs::remove_dir_all(directory).unwrap();
 }

@@ -264,6 +264,6 @@ fn what_is_no_infrared_receiver_takes_no_program() {
     let text = error.to_string();
     assert!(text.contains("infrared receiver /dev/null"), "{text}");
     let missing = Lirc::new("/dev/lirc-of-nobody").query().unwrap_err();
-    assert!(matches!(missing, Error::File { .. }), "{missing}");
+    assert!(matches!(missing, Error::Missing { .. }), "{missing}");
     assert_eq!(missing.errno(), Some(Errno::ENOENT));
 }

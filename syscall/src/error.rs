@@ -34,7 +34,9 @@ impl CallError {
         Self::from_raw(call, Errno::last_raw())
     }
 
-    pub(crate) fn io(call: &'static str, error: &std::io::Error) -> Self {
+    /// For the result of a call that the standard library made.
+    #[must_use]
+    pub fn io(call: &'static str, error: &std::io::Error) -> Self {
         Self::from_raw(call, error.raw_os_error().unwrap_or(Errno::EIO as i32))
     }
 

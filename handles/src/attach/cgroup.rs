@@ -3,18 +3,19 @@
 use std::fmt;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use purebpf_insn::AttachType;
-use purebpf_syscall::{AttachPoint, CallError, Errno, LinkOptions};
+use purebpf_syscall::{AttachPoint, LinkOptions};
 
 use super::Place;
 use super::create::{NewLink, attach_type};
 use super::direct::{Direct, Point};
 use super::query::{self, Attached, Tells};
-use crate::error::boxed;
-use crate::{Error, Link, Nearest, Program};
+use crate::{Error, Link, Program};
+
+const KIND: &str = "cgroup";
 
 /// A cgroup of version 2 (by a link, 5.7, or without one, 4.10), for the programs whose types begin with `cgroup`, for
 /// `sock_ops`, and for `lsm` ones loaded for a cgroup (6.0).
@@ -157,7 +158,7 @@ impl Cgroup {
         match &self.directory {
             Directory::Opened(fd) => Ok(Arc::clone(fd)),
             Directory::Path(path) => {
-                let opened = File::open(path).map_err(|error| missing(path, error))?;
+                let opened = File::open(path).map_err(Error::open(KIND, path, true))?;
                 Ok(Arc::new(opened.into()))
             }
         }
@@ -202,31 +203,11 @@ impl Cgroup {
     ];
 }
 
-/// A cgroup that cannot be opened; if it is not there, with names of others beside it.
-fn missing(path: &Path, error: std::io::Error) -> Error {
-    let beside = || {
-        let others = std::fs::read_dir(path.parent()?).ok()?;
-        let others = others.filter_map(|entry| {
-            let entry = entry.ok().filter(|entry| entry.path().is_dir())?;
-            entry.file_name().into_string().ok()
-        });
-        Some(Nearest::of(path.file_name()?.to_str()?, others))
-    };
-    if error.kind() != std::io::ErrorKind::NotFound {
-        return Error::file("open cgroup", path)(error);
-    }
-    Error::Missing {
-        object: boxed(format_args!("cgroup {}", path.display())),
-        nearest: beside().unwrap_or_default(),
-        source: CallError::from_raw("open", Errno::ENOENT as i32),
-    }
-}
-
 impl fmt::Display for Cgroup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.directory {
-            Directory::Path(path) => write!(f, "cgroup {}", path.display()),
-            Directory::Opened(_) => f.write_str("cgroup"),
+            Directory::Path(path) => write!(f, "{KIND} {}", path.display()),
+            Directory::Opened(_) => f.write_str(KIND),
         }
     }
 }

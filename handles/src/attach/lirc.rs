@@ -13,6 +13,8 @@ use super::direct::{Direct, Point};
 use super::query::{self, Attached, Tells};
 use crate::{Error, Link, Program};
 
+const KIND: &str = "infrared receiver";
+
 /// An infrared receiver (4.18), for programs of type `lirc_mode2`. There are no links to it:
 /// [`Link::disconnect`] lets the program stay, as long as the device is there.
 #[doc(alias = "BPF_LIRC_MODE2")]
@@ -51,7 +53,7 @@ impl Lirc {
     fn open(&self) -> Result<File, Error> {
         let mut options = File::options();
         let device = options.read(true).write(true).open(&self.path);
-        device.map_err(Error::file("open infrared receiver", &self.path))
+        device.map_err(Error::open(KIND, &self.path, false))
     }
 
     fn direct(&self) -> Result<Direct, Error> {
@@ -62,7 +64,7 @@ impl Lirc {
 
 impl fmt::Display for Lirc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "infrared receiver {}", self.path.display())
+        write!(f, "{KIND} {}", self.path.display())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Network name spaces: flow dissection and socket look-up.
 
+use std::fmt;
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -12,6 +13,8 @@ use super::create::{NewLink, attach_type};
 use super::direct::{Direct, Point};
 use super::query::{self, Attached, Tells};
 use crate::{Error, Link, Program};
+
+const KIND: &str = "network name space";
 
 /// A network name space (5.8), for programs of types `flow_dissector` and `sk_lookup`.
 #[doc(alias = "bpf_program__attach_netns")]
@@ -72,26 +75,26 @@ impl Netns {
     /// No attach type, and what the kernel says.
     #[doc(alias = "bpf_prog_query")]
     pub fn query(&self) -> Result<Attached, Error> {
-        let object = format_args!("network name space {}", self.path.display());
-        let how = query::needed(&object, self.attach_type)?;
+        let how = query::needed(self, self.attach_type)?;
         let space = self.open()?;
-        query::query(
-            &object,
-            AttachPoint::Fd(space.as_fd()),
-            how,
-            Tells::Programs,
-        )
+        let point = AttachPoint::Fd(space.as_fd());
+        query::query(self, point, how, Tells::Programs)
     }
 
     fn open(&self) -> Result<File, Error> {
-        let failed = Error::file("open network name space", &self.path);
-        File::open(&self.path).map_err(failed)
+        File::open(&self.path).map_err(Error::open(KIND, &self.path, false))
     }
 
     fn direct(&self, program: &Program) -> Result<Direct, Error> {
         let space = Arc::new(self.open()?.into());
         let how = attach_type(program, self.attach_type)?;
         Ok(Direct::new(Point::Device(0, space), how))
+    }
+}
+
+impl fmt::Display for Netns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{KIND} {}", self.path.display())
     }
 }
 

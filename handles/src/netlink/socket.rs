@@ -83,7 +83,7 @@ impl Socket {
             drop(socket.set_ext_ack(true).and(socket.set_cap_ack(true)));
             io::Result::Ok(socket)
         };
-        let socket = open().map_err(|error| io_error(CALL, &error))?;
+        let socket = open().map_err(|error| CallError::io(CALL, &error))?;
         Ok(Self {
             socket,
             sequence: 0,
@@ -102,7 +102,7 @@ impl Socket {
         let mut bytes = vec![0; message.buffer_len()];
         message.serialize(&mut bytes);
         let kernel = SocketAddr::new(0, 0);
-        let failed = |error: io::Error| io_error(call, &error);
+        let failed = |error: io::Error| CallError::io(call, &error);
         self.socket.send_to(&bytes, &kernel, 0).map_err(failed)?;
         let mut answers = Vec::new();
         loop {
@@ -169,8 +169,4 @@ impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Socket")
     }
-}
-
-fn io_error(call: &'static str, error: &io::Error) -> CallError {
-    CallError::from_raw(call, error.raw_os_error().unwrap_or(Errno::EIO as i32))
 }
