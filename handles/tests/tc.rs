@@ -12,8 +12,8 @@ mod common;
 
 use common::attached::runs_while_attached;
 use common::network::{NEAR, on_a_wire};
-use common::{count, counter, counting, fail, load};
-use purebpf_handles::attach::{Qdisc, Tc, TcParent};
+use common::{count, counter, counting, fail, lacks, load};
+use purebpf_handles::attach::{Qdisc, Tc, TcFilter, TcParent};
 use purebpf_handles::{Errno, Map, Program};
 use purebpf_insn::ProgramType;
 
@@ -167,5 +167,28 @@ fn a_parent_by_its_number_takes_filters_as_well() {
         runs_while_attached(&program, &custom, &map, || wire.receive());
         let _link = program.attach(&custom).unwrap();
         assert_eq!(custom.query().unwrap()[0].parent, TcParent::Ingress);
+    });
+}
+
+#[test]
+fn all_filters_are_found_wherever_they_are() {
+    on_a_wire(|_| {
+        let program = filter(&counter(), 0);
+        let root = 0x1_0000;
+        let prio = Qdisc::new(ifindex(), "prio", u32::MAX, root).create();
+        let no_prio = prio.is_err_and(|error| error.errno() == Some(Errno::ENOENT));
+        let mut parents = vec![TcParent::Ingress, TcParent::Egress];
+        if !lacks(no_prio, "the qdisc prio") {
+            parents.insert(0, TcParent::Custom(root));
+        }
+        let attach = |parent: &TcParent| program.attach(Tc::new(ifindex(), *parent)).unwrap();
+        let links: Vec<_> = parents.iter().map(attach).collect();
+        let found = TcFilter::all().unwrap_or_else(|error| fail(&error));
+        let found = found.iter();
+        let found = found.map(|filter| (filter.ifindex, filter.parent, filter.program));
+        let expected = parents.iter();
+        assert!(found.eq(expected.map(|parent| (ifindex(), *parent, program.id()))));
+        drop(links);
+        assert!(TcFilter::all().unwrap().is_empty());
     });
 }

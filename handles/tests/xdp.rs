@@ -13,7 +13,7 @@ mod common;
 use common::attached::runs_while_attached;
 use common::network::{NEAR, on_a_wire};
 use common::{count, counter, counting, fail, lacks, load_for, since};
-use purebpf_handles::attach::{Xdp, XdpFeatures, XdpMode};
+use purebpf_handles::attach::{Device, Xdp, XdpFeatures, XdpMode};
 use purebpf_handles::{Errno, Map, Program};
 use purebpf_insn::{AttachType, ProgramType};
 
@@ -153,5 +153,21 @@ fn a_device_that_is_missing_has_neighbours() {
         let program = passing(&counter());
         let error = program.attach(Xdp::new(12345).without_link()).unwrap_err();
         assert_eq!(error.errno(), Some(Errno::ENODEV));
+    });
+}
+
+#[test]
+fn every_device_is_listed_with_its_programs() {
+    on_a_wire(|_| {
+        let program = passing(&counter());
+        let target = near().mode(XdpMode::Generic);
+        let _link = program.attach(target.without_link()).unwrap();
+        let devices = Device::all().unwrap_or_else(|error| fail(&error));
+        let programs = |name: &str| {
+            let device = devices.iter().find(|device| device.name == name);
+            device.unwrap().xdp.programs().collect::<Vec<_>>()
+        };
+        assert_eq!(programs(NEAR), [(XdpMode::Generic, program.id())]);
+        assert_eq!(programs("lo"), []);
     });
 }

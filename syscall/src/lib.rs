@@ -10,6 +10,7 @@
 //! log.rs         what the kernel disliked
 //! host.rs        CPUs, version, rights        probe.rs  odd questions
 //! socket.rs      programs on sockets        namespace.rs  calls in other network name spaces
+//! task_fd.rs     programs behind the fds of processes
 //! error.rs       what the kernel answered
 //! ```
 //!
@@ -43,6 +44,7 @@ pub mod perf;
 pub mod probe;
 mod prog;
 mod socket;
+mod task_fd;
 
 pub use attach::{
     AttachPoint, IterTarget, LinkCreate, LinkOptions, ProgAttach, QueryEntry, QueryMore,
@@ -75,3 +77,4 @@ pub use prog::{
     prog_stream_read, prog_test_run,
 };
 pub use socket::{SocketProgram, socket_attach, socket_detach};
+pub use task_fd::{TaskFdInfo, task_fd_query};

@@ -9,7 +9,7 @@
 //! xdp.rs  tcx.rs  cgroup.rs  netfilter.rs  netns.rs  sockmap.rs    the network
 //! tc.rs  qdisc.rs                                     traffic control without tcx
 //! socket.rs  lirc.rs                                  single sockets, infrared receivers
-//! device.rs                                           network devices, by name
+//! device.rs                                           network devices
 //! direct.rs  query.rs                                 attaching without links, what is attached
 //! iter.rs                                             iterators
 //! struct_ops.rs                                       functions that the kernel calls
@@ -53,6 +53,7 @@ use crate::{Error, Link, Program};
 
 pub use binary::resolve_binary;
 pub use cgroup::{Cgroup, CgroupMode};
+pub use device::Device;
 pub use freplace::Freplace;
 pub use iter::Iter;
 pub use kprobe::Kprobe;

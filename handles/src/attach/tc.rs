@@ -100,6 +100,27 @@ impl From<tc::Filter> for TcFilter {
     }
 }
 
+impl TcFilter {
+    /// Those of all devices of the network name space of this thread, wherever filters can be.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn all() -> Result<Vec<Self>, Error> {
+        const OBJECT: &str = "filters of network devices";
+        const LIST: &str = "list them";
+        let mut socket = Socket::route().map_err(Error::call(OBJECT, "open a socket for them"))?;
+        let parents = tc::parents(&mut socket).map_err(Error::netlink(OBJECT, LIST))?;
+        let mut found = Vec::new();
+        for (ifindex, parent) in parents {
+            let place = Tc::new(ifindex, TcParent::from_number(parent)).place;
+            let filters = place.filters(&mut socket);
+            let filters = filters.map_err(Error::netlink(OBJECT, LIST))?;
+            found.extend(filters.into_iter().map(Self::from));
+        }
+        Ok(found)
+    }
+}
+
 impl Tc {
     /// The device with this index, in the network name space of the thread that attaches.
     #[must_use]

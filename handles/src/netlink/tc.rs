@@ -12,6 +12,14 @@ const DELETE_QDISC: Kind = Kind {
     number: 37,
     name: "RTM_DELQDISC",
 };
+const GET_QDISC: Kind = Kind {
+    number: 38,
+    name: "RTM_GETQDISC",
+};
+const GET_CLASS: Kind = Kind {
+    number: 42,
+    name: "RTM_GETTCLASS",
+};
 const NEW_FILTER: Kind = Kind {
     number: 44,
     name: "RTM_NEWTFILTER",
@@ -66,6 +74,33 @@ impl Qdisc<'_> {
     pub(crate) fn delete(&self, socket: &mut Socket) -> Result<(), NetlinkError> {
         socket.ask(self.request(DELETE_QDISC, 0)).map(drop)
     }
+}
+
+/// Where filters can be, in the order of devices: what they are a child of, and the device.
+pub(crate) fn parents(socket: &mut Socket) -> Result<Vec<(u32, u32)>, NetlinkError> {
+    /// `TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS)`, and egress.
+    const BOTH_WAYS: [u32; 2] = [0xffff_fff2, 0xffff_fff3];
+    let qdiscs = socket.ask(Request::new(GET_QDISC, NLM_F_DUMP, &[0; HEADER], &[]))?;
+    let mut found = Vec::new();
+    for qdisc in &qdiscs {
+        let (ifindex, handle) = (qdisc.word(1), qdisc.word(2));
+        let kind = qdisc.attributes(HEADER).text(KIND);
+        match kind.as_str() {
+            "clsact" => found.extend(BOTH_WAYS.map(|parent| (ifindex, parent))),
+            // What has no handle has no filters.
+            _ if handle == 0 => {}
+            "ingress" => found.push((ifindex, handle)),
+            _ => {
+                found.push((ifindex, handle));
+                let header = [0, ifindex, 0, handle, 0];
+                let classes = socket.ask(Request::new(GET_CLASS, NLM_F_DUMP, &header, &[]))?;
+                found.extend(classes.iter().map(|class| (ifindex, class.word(2))));
+            }
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    Ok(found)
 }
 
 /// Where filters are; a priority or handle of 0 is any.
