@@ -11,12 +11,14 @@
 
 mod common;
 
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+
 use common::attached::runs_while_attached;
 use common::netkit::{NetkitPair, send_from};
 use common::network::{NEAR, on_a_wire, packet_to_self};
 use common::{count, counter, counting, fail, load, load_for, older_than, root, since};
-use purebpf_handles::attach::{Netfilter, Netkit, Netns, Place, Tc, TcParent, Tcx, Xdp};
-use purebpf_handles::{Errno, LinkDetails, Map, Program};
+use purebpf_handles::attach::{Lwt, Netfilter, Netkit, Netns, Place, Tc, TcParent, Tcx, Xdp};
+use purebpf_handles::{Errno, Error, LinkDetails, Map, Program};
 use purebpf_insn::{AttachType, ProgramType, build};
 
 fn near() -> u32 {
@@ -293,6 +295,45 @@ fn netfilter_hook_sees_packets() {
             flags: 0,
         };
         assert_eq!(link.info().unwrap().details, expected);
+    });
+}
+
+#[test]
+fn programs_of_a_route_see_the_packets_that_take_it() {
+    on_a_wire(|_| {
+        // Two of the addresses that are kept for tests.
+        let [away, here] = [1, 2].map(|end| IpAddr::from([198, 18, 0, end]));
+        let from_near = Lwt::by_name(away, 24, NEAR).unwrap();
+        let to_self = Lwt::by_name(here, 32, "lo").unwrap().local();
+        let send = |address| {
+            let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+            // Without the route, there is no way.
+            drop(socket.send_to(b"x", (address, 9)));
+        };
+        for (program_type, target, address) in [
+            (ProgramType::LWT_OUT, &from_near, away),
+            (ProgramType::LWT_XMIT, &from_near, away),
+            (ProgramType::LWT_IN, &to_self, here),
+        ] {
+            let map = counter();
+            // BPF_OK
+            let program = load(program_type, counting(&map, 0));
+            runs_while_attached(&program, target, &map, || send(address));
+            let link = program.attach(target).unwrap();
+            let error = program.attach(target).unwrap_err();
+            assert_eq!(error.errno(), Some(Errno::EEXIST));
+            assert!(link.info().is_err());
+        }
+        let six = IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1]);
+        let six = Lwt::by_name(six, 64, NEAR).unwrap();
+        let program = load(ProgramType::LWT_OUT, counting(&counter(), 0));
+        for _ in 0..2 {
+            // The route is gone, or it could not be made again.
+            program.attach(&six).unwrap().detach().unwrap();
+        }
+        let program = load(ProgramType::SCHED_CLS, counting(&counter(), 0));
+        let error = program.attach(&from_near).unwrap_err();
+        assert!(matches!(error, Error::Mismatch { .. }), "{error}");
     });
 }
 

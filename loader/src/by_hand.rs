@@ -41,14 +41,10 @@ const TABLE: &[(&[Type], &str)] = &[
         "a hook of netfilter (`attach::Netfilter`)",
     ),
     (
-        &[
-            Type::LWT_IN,
-            Type::LWT_OUT,
-            Type::LWT_XMIT,
-            Type::LWT_SEG6LOCAL,
-        ],
-        "a route (`ip route`)",
+        &[Type::LWT_IN, Type::LWT_OUT, Type::LWT_XMIT],
+        "a route (`attach::Lwt`)",
     ),
+    (&[Type::LWT_SEG6LOCAL], "a segment (`ip route`)"),
     (&[Type::LIRC_MODE2], "an infrared receiver (`attach::Lirc`)"),
     (
         &[Type::KPROBE],

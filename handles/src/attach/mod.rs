@@ -8,7 +8,7 @@
 //! usdt.rs  usdt_specs.rs                              static probes, and what programs are told of them
 //! xdp.rs  tcx.rs  cgroup.rs  netfilter.rs  netns.rs  sockmap.rs    the network
 //! tc.rs  qdisc.rs                                     traffic control without tcx
-//! socket.rs  lirc.rs                                  single sockets, infrared receivers
+//! socket.rs  lwt.rs  lirc.rs                          single sockets, routes, infrared receivers
 //! device.rs                                           network devices
 //! direct.rs  query.rs                                 attaching without links, what is attached
 //! iter.rs                                             iterators
@@ -28,6 +28,7 @@ mod iter;
 mod kprobe;
 mod kprobe_multi;
 mod lirc;
+mod lwt;
 mod netfilter;
 mod netns;
 mod perf;
@@ -59,6 +60,7 @@ pub use iter::Iter;
 pub use kprobe::Kprobe;
 pub use kprobe_multi::KprobeMulti;
 pub use lirc::Lirc;
+pub use lwt::Lwt;
 pub use netfilter::Netfilter;
 pub use netns::Netns;
 pub use perf::ProbeMode;
