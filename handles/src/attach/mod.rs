@@ -4,7 +4,7 @@
 //! tracepoint.rs  raw_tracepoint.rs  trace.rs          tracing by a name known to the kernel
 //! freplace.rs                                         functions of other programs
 //! kprobe.rs      uprobe.rs          perf_event.rs     tracing through a perf event (perf.rs)
-//! kprobe_multi.rs  uprobe_multi.rs                    many places at once
+//! kprobe_multi.rs  uprobe_multi.rs  tracing_multi.rs  many places at once
 //! usdt.rs  usdt_specs.rs                              static probes, and what programs are told of them
 //! xdp.rs  tcx.rs  cgroup.rs  netfilter.rs  netns.rs  sockmap.rs    the network
 //! tc.rs  qdisc.rs                                     traffic control without tcx
@@ -44,6 +44,7 @@ mod tc;
 mod tcx;
 mod trace;
 mod tracepoint;
+mod tracing_multi;
 mod uprobe;
 mod uprobe_multi;
 mod usdt;
@@ -75,6 +76,7 @@ pub use tc::{Tc, TcFilter, TcParent};
 pub use tcx::{Netkit, Place, Tcx};
 pub use trace::Trace;
 pub use tracepoint::Tracepoint;
+pub use tracing_multi::TracingMulti;
 pub use uprobe::Uprobe;
 pub use uprobe_multi::UprobeMulti;
 pub use usdt::Usdt;
