@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use purebpf::attach::{Attached, Device, Netkit, Netns, TcFilter, TcParent, Tcx, Xdp, XdpMode};
+use purebpf::attach::{Attached, Device, Netkit, Netns, TcFilter, TcParent, Tcx, XdpMode};
 use purebpf::handles::{Errno, Error, LinkDetails, LinkId, ProgramId};
 use purebpf::{AttachType, Link};
 use serde_json::{Value, json};
@@ -20,12 +20,10 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let mut devices = Device::all()?;
-    if let Some(name) = &arguments.device {
-        // Says what it could have been if it is not there.
-        Xdp::by_name(name)?;
-        devices.retain(|device| device.name == *name);
-    }
+    let devices = match &arguments.device {
+        Some(name) => vec![Device::by_name(name)?],
+        None => Device::all()?,
+    };
     let filters = TcFilter::all()?;
     let mut rows = Vec::new();
     for device in &devices {

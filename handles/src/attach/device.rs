@@ -1,5 +1,7 @@
 //! Network devices.
 
+use std::fmt::Display;
+
 use purebpf_syscall::host;
 
 use super::XdpInfo;
@@ -25,9 +27,25 @@ impl Device {
     /// # Errors
     /// What the kernel says.
     pub fn all() -> Result<Vec<Self>, Error> {
-        let mut socket = Socket::route().map_err(Error::call(DEVICES, "open a socket for them"))?;
-        let found =
-            link::devices(&mut socket, None).map_err(Error::netlink(DEVICES, "list them"))?;
+        Self::find(None, &"network devices")
+    }
+
+    /// The one of this name, in the network name space of this thread.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] without such a device, with names much like it, and what the kernel says.
+    pub fn by_name(name: &str) -> Result<Self, Error> {
+        let object = format_args!("network device `{name}`");
+        let found = Self::find(Some(by_name(name)?), &object)?
+            .into_iter()
+            .next();
+        found.ok_or_else(|| Error::invalid(object, "the kernel does not tell what it is"))
+    }
+
+    fn find(index: Option<u32>, object: &dyn Display) -> Result<Vec<Self>, Error> {
+        let mut socket = Socket::route().map_err(Error::call(object, "open a socket for it"))?;
+        let found = link::devices(&mut socket, index);
+        let found = found.map_err(Error::netlink(object, "ask for its programs"))?;
         let found = found.into_iter().map(|device| Self {
             ifindex: device.ifindex,
             xdp: XdpInfo::from(&device),
@@ -36,8 +54,6 @@ impl Device {
         Ok(found.collect())
     }
 }
-
-const DEVICES: &str = "network devices";
 
 /// The index of the device, in the network name space of this thread.
 pub(super) fn by_name(name: &str) -> Result<u32, Error> {
