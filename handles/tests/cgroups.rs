@@ -166,7 +166,7 @@ fn every_kind_of_program_runs_for_the_processes_of_a_cgroup() {
     let mut seen: Vec<AttachType> = vec![AttachType::LSM_CGROUP];
     for &(program_type, kinds, (major, minor)) in KINDS {
         seen.extend(kinds);
-        if older_than(major, minor, &format!("{:?}", kinds[0])) {
+        if older_than(major, minor, &kinds[0].to_string()) {
             continue;
         }
         for &how in kinds {
