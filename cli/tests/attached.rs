@@ -13,7 +13,7 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use common::purebpf;
+use common::{fixture, purebpf};
 use nix::sched::{CloneFlags, unshare};
 use purebpf::attach::{
     Cgroup, CgroupMode, Netfilter, Netns, RawTracepoint, Tc, TcParent, Tcx, Xdp, XdpMode,
@@ -288,5 +288,23 @@ fn what_processes_hold_is_shown() {
     assert!(
         line.unwrap().trim_end().ends_with("name sys_enter"),
         "{table}"
+    );
+}
+
+#[test]
+fn what_no_section_says_is_said_to_be_missing() {
+    if !is_root() {
+        return;
+    }
+    if !since(6, 9) {
+        println!("not on this kernel: arenas");
+        return;
+    }
+    let output = run(&["run", fixture("arena.bpf.o").to_str().unwrap()]);
+    assert!(!output.status.success());
+    assert_eq!(
+        text(&output.stderr),
+        "error: program `count`: section `syscall` does not say what to attach it to; it takes no \
+         place, but a call (`Program::test_run`)\n"
     );
 }

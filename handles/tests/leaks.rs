@@ -16,8 +16,8 @@ use common::attached::probe_modes;
 use common::network::{NEAR, on_a_wire};
 use common::{Group, attributes, counter, counting, load, load_for, open_fds, root, tracefs};
 use purebpf_handles::attach::{
-    Cgroup, CgroupMode, Kprobe, Netns, PerfEvent, ProbeMode, RawTracepoint, Socket, Tc, TcParent,
-    Tracepoint, Uprobe, Xdp,
+    Cgroup, CgroupMode, Kprobe, Lwt, Netns, PerfEvent, ProbeMode, RawTracepoint, Socket, Tc,
+    TcParent, Tracepoint, Uprobe, Xdp,
 };
 use purebpf_handles::{Link, Map, Program, RingBuffer};
 use purebpf_insn::{AttachType, MapType, ProgramType, build, opcode as op};
@@ -105,6 +105,11 @@ fn without_links(map: &Map) {
     let filter = load(ProgramType::SCHED_CLS, counting(map, 0));
     let parent = Tc::by_name(NEAR, TcParent::Ingress).unwrap();
     filter.attach(parent).unwrap().detach().unwrap();
+    let out = load(ProgramType::LWT_OUT, counting(map, 0));
+    let route = Lwt::by_name(Ipv4Addr::new(198, 18, 0, 0).into(), 24, NEAR).unwrap();
+    let link = out.attach(&route).unwrap();
+    assert!(out.attach(&route).is_err());
+    drop(link);
     let how = AttachType::FLOW_DISSECTOR;
     let dissector = load_for(ProgramType::FLOW_DISSECTOR, how, counting(map, 0));
     let here = Netns::current().without_link();

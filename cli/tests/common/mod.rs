@@ -15,7 +15,6 @@ pub(crate) fn purebpf() -> Command {
 }
 
 /// An object of the tests.
-#[allow(dead_code, reason = "each test file uses a part")]
 pub(crate) fn fixture(name: &str) -> PathBuf {
     let here = Path::new("tests/bpf").join(name);
     match here.exists() {

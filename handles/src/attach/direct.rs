@@ -133,6 +133,8 @@ impl Direct {
             |target: AttachPoint<'_>| prog_query(target, self.attach_type, 0, QueryMore::default());
         match self.point.reach(ask) {
             Err(error) if error.errno() == Errno::ENOENT => Ok(false),
+            // Before 4.15 the kernel cannot be asked.
+            Err(error) if error.errno() == Errno::EINVAL => Ok(true),
             found => {
                 let found = found.map_err(Error::call(program, "look where it is attached"))?;
                 let id = program.id().0;
