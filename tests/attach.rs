@@ -301,7 +301,8 @@ fn a_section_that_names_nothing_says_so() {
         let error = object.attach("on_xdp").unwrap_err().to_string();
         assert_eq!(
             error,
-            "program `on_xdp`: section `xdp` does not say what to attach it to"
+            "program `on_xdp`: section `xdp` does not say what to attach it to; it takes a network \
+             device (`attach::Xdp`)"
         );
     }
 }

@@ -7,6 +7,7 @@
 //! btf/      purebpf btf: types printed, merged, made smaller
 //! gen/      purebpf gen: what is built into other programs
 //! run/      purebpf run: load, attach, and show what arrives
+//! attached/ purebpf net, cgroup, perf: what is attached where
 //! target.rs the kernels that plans are made for
 //! source.rs where BTF comes from
 //! report/   what went wrong, shown as a compiler shows an error
@@ -15,6 +16,7 @@
 
 #![forbid(unsafe_code)]
 
+mod attached;
 mod btf;
 mod feature;
 mod r#gen;
@@ -53,6 +55,12 @@ enum Command {
     Load(load::Arguments),
     /// Show what the running kernel supports: features, types of programs and maps, helpers
     Feature(feature::Arguments),
+    /// Show what is attached to network devices and to the network name space
+    Net(attached::net::Arguments),
+    /// Show what is attached to cgroups
+    Cgroup(attached::cgroup::Arguments),
+    /// Show which processes hold programs attached by perf events and raw tracepoints, and where
+    Perf(attached::perf::Arguments),
     /// Print, check and combine BTF, the types of the kernel and of objects
     Btf(btf::Arguments),
     /// Make sources and data of objects, to be built into programs
@@ -70,6 +78,9 @@ fn main() -> ExitCode {
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Load(arguments) => load::run(&arguments),
         Command::Feature(arguments) => feature::run(&arguments),
+        Command::Net(arguments) => attached::net::run(&arguments),
+        Command::Cgroup(arguments) => attached::cgroup::run(&arguments),
+        Command::Perf(arguments) => attached::perf::run(&arguments),
         Command::Btf(arguments) => btf::run(&arguments),
         Command::Gen(arguments) => r#gen::run(&arguments).map(|()| ExitCode::SUCCESS),
     };

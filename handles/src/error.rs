@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use purebpf_elf::host::HostError;
 use purebpf_syscall::{CallError, Errno};
 
+use crate::nearest::Nearest;
+use crate::netlink::NetlinkError;
+
 /// An operation on a handle that did not work: on which object, and why.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -18,6 +21,26 @@ pub enum Error {
         /// What was to be done.
         operation: &'static str,
         /// The system call and its error number.
+        source: CallError,
+    },
+    /// The kernel refused a request by netlink.
+    #[error("{object}: cannot {operation}")]
+    Netlink {
+        /// The object.
+        object: Box<str>,
+        /// What was to be done.
+        operation: &'static str,
+        /// The message, its error number, and the kernel's own words.
+        source: Box<NetlinkError>,
+    },
+    /// A name that nothing has, such as one of a network device.
+    #[error("there is no {object}{nearest}")]
+    Missing {
+        /// Kind and name, as ``network device `eth0` ``.
+        object: Box<str>,
+        /// Names that are there and much like it; empty if none is.
+        nearest: Nearest,
+        /// The system call that looked for it.
         source: CallError,
     },
     /// The verifier, or another check of the kernel, refused a program or BTF.
@@ -148,7 +171,10 @@ impl Error {
     #[must_use]
     pub fn errno(&self) -> Option<Errno> {
         match self {
-            Self::Call { source, .. } | Self::Rejected { source, .. } => Some(source.errno()),
+            Self::Call { source, .. }
+            | Self::Missing { source, .. }
+            | Self::Rejected { source, .. } => Some(source.errno()),
+            Self::Netlink { source, .. } => Some(source.errno()),
             Self::File { source, .. } => source.raw_os_error().map(Errno::from_raw),
             _ => None,
         }
@@ -170,6 +196,18 @@ impl Error {
         }
     }
 
+    /// For the result of a request by netlink.
+    pub(crate) fn netlink(
+        object: impl Display,
+        operation: &'static str,
+    ) -> impl FnOnce(NetlinkError) -> Self {
+        move |source| Self::Netlink {
+            object: boxed(object),
+            operation,
+            source: Box::new(source),
+        }
+    }
+
     /// For the result of a file operation.
     pub(crate) fn file(
         operation: &'static str,
@@ -179,6 +217,31 @@ impl Error {
             operation,
             path: path.to_owned(),
             source,
+        }
+    }
+
+    /// For the result of opening what is attached to by its path: if it is not there, with names
+    /// beside it, of directories or of anything else.
+    pub(crate) fn open(
+        kind: &'static str,
+        path: &Path,
+        directories: bool,
+    ) -> impl FnOnce(std::io::Error) -> Self {
+        move |error| {
+            let object = boxed(format_args!("{kind} {}", path.display()));
+            let source = CallError::io("open", &error);
+            match source.errno() {
+                Errno::ENOENT => Self::Missing {
+                    object,
+                    nearest: Nearest::beside(path, directories),
+                    source,
+                },
+                _ => Self::Call {
+                    object,
+                    operation: "open it",
+                    source,
+                },
+            }
         }
     }
 

@@ -6,6 +6,7 @@
 //! buffer/   readers of ring buffers            btf.rs    token.rs
 //! object.rs how all three are opened, pinned   pin.rs    paths that keep objects alive
 //! id.rs     walks through all objects          tracefs.rs  where tracing is
+//! netlink/  requests to the network            nearest.rs  names much like one that is missing
 //! error.rs
 //! ```
 //!
@@ -23,6 +24,8 @@ mod error;
 mod id;
 pub mod link;
 pub mod map;
+mod nearest;
+mod netlink;
 mod object;
 pub mod pin;
 pub mod program;
@@ -38,6 +41,8 @@ pub use error::Error;
 pub use id::{BtfId, LinkId, MapId, ProgramId};
 pub use link::Link;
 pub use map::{Global, Map, MapAttributes, Memory, TypedMap, TypedPerCpuMap, UpdateFlags};
+pub use nearest::Nearest;
+pub use netlink::NetlinkError;
 pub use program::{Program, ProgramAttributes, TestRun, TestRunResult};
 pub use purebpf_syscall::{
     BtfInfo, CallError, Errno, LinkDetails, LinkInfo, MapInfo, ProgInfo as ProgramInfo,

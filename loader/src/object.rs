@@ -8,9 +8,11 @@ use indexmap::IndexMap;
 use purebpf_btf::Btf;
 use purebpf_handles::attach::StructOps;
 use purebpf_handles::{Global, Link, Map, Program};
+use purebpf_insn::ProgramType;
 
 use crate::Error;
 use crate::auto_attach;
+use crate::by_hand;
 use crate::variables::{self, Variables};
 
 /// A program that was loaded, and what its section said.
@@ -249,10 +251,13 @@ impl Object {
     }
 
     fn no_target(&self, name: &str) -> Error {
-        let section = self.programs.get(name).map(|loaded| &loaded.section);
+        let loaded = self.programs.get(name);
         Error::NoTarget {
             program: name.to_owned(),
-            section: section.cloned().unwrap_or_default(),
+            section: loaded.map_or_else(String::new, |loaded| loaded.section.clone()),
+            takes: by_hand::takes(
+                loaded.map_or(ProgramType::UNSPEC, |loaded| loaded.program.program_type()),
+            ),
         }
     }
 

@@ -26,7 +26,7 @@ pub(crate) fn run(with_vm: bool) -> anyhow::Result<()> {
         "test --release --locked -p purebpf --test corrupt",
     ))?;
     if with_vm {
-        vm::run(&["6.1".to_owned(), "6.12".to_owned()], None)?;
+        vm::run(&["6.1".to_owned(), "6.12".to_owned()], &[])?;
     }
     Ok(())
 }

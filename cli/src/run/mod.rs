@@ -80,6 +80,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 fn attach(object: &Object) -> anyhow::Result<Vec<Link>> {
     let links = object.attach_all()?;
     if links.is_empty() {
+        // The first one stands for all: it says what is missing.
+        let mut each = object.attach_each().into_iter();
+        if let Some(error) = each.find_map(|(_, link)| link.err()) {
+            return Err(error.into());
+        }
         bail!("no section of the object says what to attach to");
     }
     print::note(&format!(
