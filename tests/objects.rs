@@ -447,7 +447,11 @@ fn struct_ops_carries_a_connection_until_its_link_is_dropped() {
     carry_a_connection("purebpf_plain");
     let last = calls(&first);
     assert!(last > 0);
-    second.struct_ops("plain").unwrap().replace(&links[0]).unwrap();
+    second
+        .struct_ops("plain")
+        .unwrap()
+        .replace(&links[0])
+        .unwrap();
     carry_a_connection("purebpf_plain");
     assert!(calls(&second) > 0);
     assert_eq!(calls(&first), last);

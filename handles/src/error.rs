@@ -145,14 +145,16 @@ pub enum Error {
         source: Box<purebpf_elf::usdt::ArgumentError>,
     },
     /// Something looked up by name that is not there.
-    #[error("{what} `{name}` not found in {}", place.display())]
+    #[error("{what} `{name}` not found in {}{nearest}", place.display())]
     NotFound {
         /// Kind of thing: symbol, tracepoint, binary, ...
         what: &'static str,
         /// Its name.
         name: Box<str>,
         /// Where it was looked up: a file, a directory, a list of directories.
-        place: PathBuf,
+        place: Box<Path>,
+        /// Names that are there and much like it; empty if none is.
+        nearest: Nearest,
     },
     /// A ring buffer whose pages do not hold what the kernel writes there.
     #[error("{object}: bad ring buffer position {position:#x}: {what}")]
@@ -242,6 +244,21 @@ impl Error {
                     source,
                 },
             }
+        }
+    }
+
+    /// For a name that is not among those that are `known` in some place.
+    pub(crate) fn not_found(
+        what: &'static str,
+        name: &str,
+        place: impl Into<PathBuf>,
+        known: impl IntoIterator<Item = String>,
+    ) -> Self {
+        Self::NotFound {
+            what,
+            name: name.into(),
+            place: place.into().into_boxed_path(),
+            nearest: Nearest::of(name, known),
         }
     }
 

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use crate::Error;
+use crate::{Error, Nearest};
 
 const DEBUGFS: &str = "/sys/kernel/debug/tracing";
 const TRACEFS: &str = "/sys/kernel/tracing";
@@ -48,13 +48,24 @@ pub fn event_id(event: &str) -> Result<u64, Error> {
             )
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && events.exists() => {
+            let nearest = nearest_event(&events, event);
             Err(Error::NotFound {
                 what: "tracepoint",
                 name: event.into(),
-                place: events,
+                place: events.into_boxed_path(),
+                nearest,
             })
         }
         Err(error) => Err(Error::file("read", &file)(error)),
+    }
+}
+
+/// Events of the category that the name says, or else categories.
+fn nearest_event(events: &Path, event: &str) -> Nearest {
+    let path = events.join(event);
+    match path.parent().is_some_and(Path::exists) {
+        true => Nearest::beside(&path, true),
+        false => Nearest::beside(path.parent().unwrap_or(&path), true),
     }
 }
 

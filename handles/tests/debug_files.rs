@@ -63,9 +63,13 @@ fn a_stripped_program_is_probed_by_the_symbols_of_its_debug_file() {
         assert_eq!(count(&map) - before, runs);
     }
     let error = program
-        .attach(Uprobe::new(&path).symbol("third"))
+        .attach(Uprobe::new(&path).symbol("secand"))
         .unwrap_err();
     assert!(matches!(error, Error::NotFound { .. }), "{error}");
+    assert!(
+        error.to_string().ends_with("; there is `second`"),
+        "{error}"
+    );
     if since(6, 6) {
         let attach_type = AttachType::TRACE_UPROBE_MULTI;
         let program = load_for(ProgramType::KPROBE, attach_type, counting(&map, 0));
@@ -115,10 +119,7 @@ fn a_program_is_probed_at_lines_and_where_functions_were_inlined() {
             SourcePlace::line("other.c", 1),
             "source file `other.c` not found",
         ),
-        (
-            SourcePlace::line("probed.c", 1),
-            "code of line `probed.c:1`",
-        ),
+        (SourcePlace::line("probed.c", 1), "; there is `probed.c:7`"),
     ] {
         let error = at(place).unwrap_err();
         assert!(error.to_string().contains(said), "{error}");

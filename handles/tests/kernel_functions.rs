@@ -194,6 +194,12 @@ fn kprobe_at_no_function_is_refused() {
             "{mode:?}: {error}"
         );
     }
+    let error = program
+        .attach(Kprobe::new("proc_self_get_limk"))
+        .unwrap_err();
+    let said =
+        "there is no function `proc_self_get_limk` of the kernel; there is `proc_self_get_link`";
+    assert!(error.to_string().starts_with(said), "{error}");
     let other = load(ProgramType::RAW_TRACEPOINT, counting_here(&map));
     let error = other.attach(Kprobe::new(FUNCTION)).unwrap_err();
     assert!(matches!(error, Error::Mismatch { .. }), "{error}");
@@ -264,6 +270,7 @@ fn kprobes_of_many_functions_are_one_link() {
     let refused = error(KprobeMulti::pattern("no_such_function_*"));
     assert!(matches!(refused, Error::NotFound { .. }), "{refused}");
     let refused = error(KprobeMulti::symbols([FUNCTION, "no_such_function"]));
+    assert!(matches!(refused, Error::Missing { .. }), "{refused}");
     assert!(refused.errno().is_some(), "{refused}");
     let refused = error(KprobeMulti::symbols([FUNCTION]).cookies([1, 2]));
     assert!(matches!(refused, Error::Mismatch { .. }), "{refused}");

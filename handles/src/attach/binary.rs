@@ -1,5 +1,7 @@
 //! Binaries of the host: where they are, and where in them a function is.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -33,11 +35,7 @@ pub fn resolve_binary(name: &str) -> Result<PathBuf, Error> {
         .find(|path| is_accessible(path, !library))
         .ok_or_else(|| {
             let place = std::env::join_paths(&place).unwrap_or_else(|_| given.clone());
-            Error::NotFound {
-                what: "binary",
-                name: name.into(),
-                place: place.into(),
-            }
+            Error::not_found("binary", name, place, [])
         })
 }
 
@@ -147,18 +145,35 @@ impl Binary {
         }
     }
 
-    pub(super) fn missing(&self, what: &'static str, name: &str) -> Error {
-        Error::NotFound {
-            what,
-            name: name.into(),
-            place: self.path.clone(),
-        }
+    pub(super) fn missing(
+        &self,
+        what: &'static str,
+        name: &str,
+        known: impl IntoIterator<Item = String>,
+    ) -> Error {
+        Error::not_found(what, name, &self.path, known)
+    }
+
+    /// For a function that has no symbol, with those that have.
+    fn missing_symbol(&self, name: &str) -> Error {
+        let known = RefCell::new(HashSet::new());
+        // What cannot be read has no names to tell.
+        let _read = self.ask(
+            |it| {
+                it.matching_offsets(|name| {
+                    known.borrow_mut().insert(name.to_owned());
+                    false
+                })
+            },
+            |_| false,
+        );
+        self.missing("symbol", name, known.into_inner())
     }
 
     /// Where in the file a function is, bytes.
     pub(super) fn symbol(&self, name: &str) -> Result<u64, Error> {
         let offset = self.ask(|it| it.symbol_offset(name), Option::is_some)?;
-        let offset = offset.ok_or_else(|| self.missing("symbol", name))?;
+        let offset = offset.ok_or_else(|| self.missing_symbol(name))?;
         Ok(self.start().saturating_add(offset))
     }
 
@@ -167,7 +182,7 @@ impl Binary {
         let are_there = |offsets: &Vec<Option<u64>>| offsets.iter().all(Option::is_some);
         let offsets = self.ask(|it| it.symbol_offsets(names), are_there)?;
         let found = names.iter().zip(offsets).map(|(name, offset)| {
-            let offset = offset.ok_or_else(|| self.missing("symbol", name))?;
+            let offset = offset.ok_or_else(|| self.missing_symbol(name))?;
             Ok(self.start().saturating_add(offset))
         });
         found.collect()
@@ -184,7 +199,7 @@ impl Binary {
             |offsets| !offsets.is_empty(),
         )?;
         if offsets.is_empty() {
-            return Err(self.missing("symbol like", pattern));
+            return Err(self.missing("symbol like", pattern, []));
         }
         Ok(offsets
             .into_iter()

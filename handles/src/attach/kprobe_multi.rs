@@ -8,7 +8,7 @@ use purebpf_insn::AttachType;
 use purebpf_syscall::{AttachPoint, LinkOptions};
 
 use super::create::NewLink;
-use super::{glob, section};
+use super::{glob, kernel_symbols, section};
 use crate::tracefs::{self, FUNCTIONS, each_line, functions};
 use crate::{Error, Link, Program};
 
@@ -158,11 +158,10 @@ impl KprobeMulti {
             Places::Pattern(pattern) => {
                 let addresses = matching(tracefs::root(), Path::new(KALLSYMS), pattern)?;
                 match addresses.len() {
-                    0 => Err(Error::NotFound {
-                        what: "function like",
-                        name: pattern.as_str().into(),
-                        place: tracefs::root().join(FUNCTIONS),
-                    }),
+                    0 => {
+                        let place = tracefs::root().join(FUNCTIONS);
+                        Err(Error::not_found("function like", pattern, place, []))
+                    }
                     found if self.unique && found != 1 => Err(Error::mismatch(
                         program,
                         "the number of functions",
@@ -234,6 +233,10 @@ impl super::Target for KprobeMulti {
             },
         }
         .create(program)
+        .map_err(|error| {
+            let names = symbols.iter().filter_map(|name| name.to_str().ok());
+            kernel_symbols::explain(error, &names.collect::<Vec<_>>())
+        })
     }
 }
 

@@ -14,7 +14,9 @@
 //! iter.rs                                             iterators
 //! struct_ops.rs                                       functions that the kernel calls
 //! source.rs                                           functions and lines by debug information
-//! section.rs  glob.rs  binary.rs  archive.rs  debug_file.rs    section names, patterns, files of the host
+//! section.rs  glob.rs                                 section names, patterns
+//! binary.rs  archive.rs  debug_file.rs                files of the host
+//! kernel_symbols.rs                                   functions of the kernel
 //! ```
 
 mod archive;
@@ -27,6 +29,7 @@ mod direct;
 mod freplace;
 mod glob;
 mod iter;
+mod kernel_symbols;
 mod kprobe;
 mod kprobe_multi;
 mod lirc;

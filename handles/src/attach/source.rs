@@ -57,12 +57,10 @@ impl Binary {
         }
         match (offsets.is_empty(), place) {
             (false, _) => Ok(offsets),
-            (true, SourcePlace::Line { file, line }) => {
-                Err(self.missing("code of line", &format!("{file}:{line}")))
-            }
-            (true, SourcePlace::Function(name)) => Err(self.missing("function", name)),
+            (true, SourcePlace::Line { file, line }) => Err(self.no_code(file, *line, None)),
+            (true, SourcePlace::Function(name)) => Err(self.missing("function", name, [])),
             (true, SourcePlace::Inlined(name)) => {
-                Err(self.missing("inlined copy of function", name))
+                Err(self.missing("inlined copy of function", name, []))
             }
         }
     }
@@ -74,12 +72,20 @@ impl Binary {
             SourcePlace::Inlined(name) => debug.inlined(name),
             SourcePlace::Line { file, line } => match debug.line(file, *line) {
                 Ok(found) if !found.is_known_file => {
-                    return Err(self.missing("source file", file));
+                    return Err(self.missing("source file", file, []));
+                }
+                Ok(found) if found.addresses.is_empty() => {
+                    return Err(self.no_code(file, *line, found.next));
                 }
                 result => result.map(|found| found.addresses),
             },
         }
         .map_err(|source| self.unclear(source))
+    }
+
+    fn no_code(&self, file: &str, line: u64, next: Option<u64>) -> Error {
+        let known = next.map(|next| format!("{file}:{next}"));
+        self.missing("code of line", &format!("{file}:{line}"), known)
     }
 
     /// That of the binary itself, or else of its debug file.

@@ -128,11 +128,8 @@ impl TracingMulti {
         let listed = tracefs::functions(tracefs::root(), is_wanted).ok();
         let found = matching(&btf, pattern, listed.as_ref());
         if found.is_empty() {
-            return Err(Error::NotFound {
-                what: "function like",
-                name: pattern.into(),
-                place: Path::new(KERNEL_BTF).join(module.unwrap_or("vmlinux")),
-            });
+            let place = Path::new(KERNEL_BTF).join(module.unwrap_or("vmlinux"));
+            return Err(Error::not_found("function like", pattern, place, []));
         }
         Ok(found)
     }
