@@ -25,6 +25,7 @@
 //! report.rs   both sides' results, and how they differ
 //! ```
 
+mod attach;
 mod broken;
 mod btf;
 mod compare;
@@ -168,6 +169,8 @@ enum Command {
     },
     /// What the running kernel supports, and where both find out something else
     Probes,
+    /// How long it takes to attach a program to many functions by name, and to detach it
+    Attach(attach::Arguments),
     /// How fast the records of full ring buffers are consumed (needs clang-19)
     Ring {
         /// How many times each does it, of which the median counts
@@ -227,6 +230,7 @@ fn main() -> anyhow::Result<()> {
         Command::LightOne { file } => light::one(&file),
         Command::Print { who, file, base } => dump::print_all(who, &file, base.as_deref()),
         Command::Probes => probes::run(),
+        Command::Attach(arguments) => attach::run(&arguments),
         Command::Ring { runs } => ring::run(runs),
         Command::Scale => scale::run(),
         Command::Load {

@@ -8,8 +8,10 @@ const MAX_OVERLAP: usize = 8;
 pub(crate) struct Budget(usize);
 
 impl Budget {
-    pub(crate) const fn of(file: &[u8]) -> Self {
-        Self(file.len().saturating_mul(MAX_OVERLAP))
+    /// For a file of so many bytes.
+    pub(crate) fn of(bytes: u64) -> Self {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        Self(bytes.saturating_mul(MAX_OVERLAP))
     }
 
     /// Takes so many; nothing if there are not so many left.

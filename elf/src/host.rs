@@ -4,17 +4,22 @@
 //! dynamic symbols first, then the others; functions only; a name may ask for a version. What neither
 //! has may be in a debug file ([`Executable::with_debug_file`]), which libbpf does not look at.
 
-use std::collections::HashMap;
+use std::ffi::CStr;
+use std::fs::File;
+use std::sync::Arc;
 
+use hashbrown::HashMap;
 use object::elf::{self, FileHeader32, FileHeader64, SectionType};
 use object::read::elf::{FileHeader, SectionHeader as _, SectionTable, Sym as _, SymbolTable};
-use object::{Endianness, FileKind, SymbolIndex};
+use object::{Endianness, FileKind, ReadCache, ReadRef, SymbolIndex};
 
 use crate::Bytes;
 use crate::budget::Budget;
 
+mod data;
 mod debug;
 
+use data::{Data, Positioned};
 use debug::Segments;
 
 pub use debug::DebugLink;
@@ -23,6 +28,12 @@ pub use debug::DebugLink;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HostError {
+    /// The file cannot be read.
+    #[error("the file cannot be read: {what}")]
+    Read {
+        /// What the system said.
+        what: String,
+    },
     /// The file is no ELF file of 32 or 64 bits.
     #[error("not an ELF file")]
     NotElf,
@@ -62,9 +73,9 @@ pub struct HostFunction<'a> {
 /// An executable or a library.
 #[derive(Clone, Debug)]
 pub struct Executable {
-    bytes: Bytes,
+    data: Data,
     is_64: bool,
-    debug: Option<(Bytes, Segments)>,
+    debug: Option<(Data, Segments)>,
 }
 
 /// What is read of the symbols.
@@ -141,22 +152,40 @@ impl Executable {
     /// [`HostError::NotElf`].
     pub fn parse(bytes: impl Into<Bytes>) -> Result<Self, HostError> {
         let bytes = bytes.into();
-        let is_64 = match FileKind::parse(&*bytes) {
+        let kind = FileKind::parse(&*bytes);
+        Self::of_kind(kind, Data::Bytes(bytes))
+    }
+
+    /// Takes a file, of which parts are read when they are asked for.
+    ///
+    /// # Errors
+    /// [`HostError::NotElf`].
+    pub fn open(file: File) -> Result<Self, HostError> {
+        let kind = FileKind::parse(&ReadCache::new(Positioned::new(&file)));
+        Self::of_kind(kind, Data::File(Arc::new(file)))
+    }
+
+    fn of_kind(kind: object::Result<FileKind>, data: Data) -> Result<Self, HostError> {
+        let is_64 = match kind {
             Ok(FileKind::Elf64) => true,
             Ok(FileKind::Elf32) => false,
             _ => return Err(HostError::NotElf),
         };
         Ok(Self {
-            bytes,
+            data,
             is_64,
             debug: None,
         })
     }
 
-    /// The contents of the file.
-    #[must_use]
-    pub const fn bytes(&self) -> &Bytes {
-        &self.bytes
+    /// The contents of the whole file.
+    ///
+    /// # Errors
+    /// [`HostError::Read`].
+    pub fn bytes(&self) -> Result<Bytes, HostError> {
+        self.data.whole().map_err(|error| HostError::Read {
+            what: error.to_string(),
+        })
     }
 
     /// Where the function `symbol` begins, as an offset in the file in bytes; `None` if it is not
@@ -195,6 +224,9 @@ impl Executable {
             .map(|symbol| (*symbol, Candidate::default()))
             .collect();
         for table in [Table::Dynamic, Table::Full, Table::Debug] {
+            if found.values().all(|candidate| candidate.offset != 0) {
+                break;
+            }
             // What the first table has, the second is not asked for.
             let mut here: HashMap<&str, Candidate> = HashMap::new();
             self.walk(table, false, |function| {
@@ -240,10 +272,10 @@ impl Executable {
         versions: bool,
         mut visit: impl FnMut(&HostFunction<'_>) -> Result<(), HostError>,
     ) -> Result<(), HostError> {
-        let (bytes, segments) = match (table, &self.debug) {
+        let (data, segments) = match (table, &self.debug) {
             (Table::Debug, None) => return Ok(()),
-            (Table::Debug, Some((bytes, segments))) => (bytes, Some(segments)),
-            _ => (&self.bytes, None),
+            (Table::Debug, Some((data, segments))) => (data, Some(segments)),
+            _ => (&self.data, None),
         };
         let visit = |mut function: HostFunction<'_>, address: u64| {
             if let Some(segments) = segments {
@@ -255,10 +287,13 @@ impl Executable {
             }
             visit(&function)
         };
-        if self.is_64 {
-            walk::<FileHeader64<Endianness>>(bytes, table, versions, visit)
-        } else {
-            walk::<FileHeader32<Endianness>>(bytes, table, versions, visit)
+        let walk = Walk { table, versions };
+        match data {
+            Data::Bytes(bytes) => walk.of_class(&**bytes, self.is_64, visit),
+            Data::File(file) => {
+                let cache = ReadCache::new(Positioned::new(file));
+                walk.of_class(&cache, self.is_64, visit)
+            }
         }
     }
 }
@@ -293,64 +328,88 @@ impl Candidate {
     }
 }
 
-fn walk<Elf: FileHeader<Endian = Endianness>>(
-    bytes: &[u8],
+/// A walk through a table of symbols.
+#[derive(Clone, Copy)]
+struct Walk {
     table: Table,
     versions: bool,
-    mut visit: impl FnMut(HostFunction<'_>, u64) -> Result<(), HostError>,
-) -> Result<(), HostError> {
-    let header = Elf::parse(bytes).map_err(in_table("header"))?;
-    let endian = header.endian().map_err(in_table("header"))?;
-    let sections = header
-        .sections(endian, bytes)
-        .map_err(in_table("section headers"))?;
-    let symbols = sections
-        .symbols(endian, bytes, table.section_type())
-        .map_err(in_table(table.name()))?;
-    let names = sections.section(symbols.string_section());
-    if let Ok(Ok(names)) = names.map(|section| section.data(endian, bytes))
-        && names.last().is_some_and(|last| *last != 0)
-    {
-        // Looking for the end of a name that has none would take the whole table each time.
-        return Err(in_names(table, "the last name has no end"));
-    }
-    let versions = match (table, versions) {
-        (Table::Dynamic, true) => Versions::read(endian, bytes, &sections, &symbols)?,
-        _ => Versions::default(),
-    };
-    let mut budget = Budget::of(bytes);
-    for (index, symbol) in symbols.enumerate() {
-        if symbol.st_type() != elf::STT_FUNC {
-            continue;
+}
+
+impl Walk {
+    fn of_class<'d, R: ReadRef<'d>>(
+        self,
+        data: R,
+        is_64: bool,
+        visit: impl FnMut(HostFunction<'_>, u64) -> Result<(), HostError>,
+    ) -> Result<(), HostError> {
+        match is_64 {
+            true => self.through::<FileHeader64<Endianness>, R>(data, visit),
+            false => self.through::<FileHeader32<Endianness>, R>(data, visit),
         }
-        // An index that stands for no section (absolute, common) has no place in the file either.
-        let section = usize::from(symbol.st_shndx(endian).0);
-        let Ok(section) = sections.section(object::SectionIndex(section)) else {
-            continue;
-        };
-        let Ok(name) = symbol.name(endian, symbols.strings()) else {
-            continue;
-        };
-        budget
-            .spend(name.len())
-            .ok_or_else(|| in_names(table, "the names overlap too much"))?;
-        let Some(name) = as_str(name) else {
-            continue;
-        };
-        let value: u64 = symbol.st_value(endian).into();
-        let (address, start): (u64, u64) = (
-            section.sh_addr(endian).into(),
-            section.sh_offset(endian).into(),
-        );
-        let function = HostFunction {
-            name,
-            offset: value.wrapping_sub(address).wrapping_add(start),
-            weak: symbol.st_bind() == elf::STB_WEAK,
-            version: versions.of(index),
-        };
-        visit(function, value)?;
     }
-    Ok(())
+
+    fn through<'d, Elf: FileHeader<Endian = Endianness>, R: ReadRef<'d>>(
+        self,
+        data: R,
+        mut visit: impl FnMut(HostFunction<'_>, u64) -> Result<(), HostError>,
+    ) -> Result<(), HostError> {
+        let table = self.table;
+        let header = Elf::parse(data).map_err(in_table("header"))?;
+        let endian = header.endian().map_err(in_table("header"))?;
+        let sections = header
+            .sections(endian, data)
+            .map_err(in_table("section headers"))?;
+        let symbols = sections
+            .symbols(endian, data, table.section_type())
+            .map_err(in_table(table.name()))?;
+        // All names at once: by itself each would be read from the file.
+        let names = sections.section(symbols.string_section());
+        let names = names.and_then(|section| section.data(endian, data));
+        let names = names.unwrap_or_default();
+        if names.last().is_some_and(|last| *last != 0) {
+            // Looking for the end of a name that has none would take the whole table each time.
+            return Err(in_names(table, "the last name has no end"));
+        }
+        let versions = match (table, self.versions) {
+            (Table::Dynamic, true) => Versions::read(endian, data, &sections, &symbols)?,
+            _ => Versions::default(),
+        };
+        let mut budget = Budget::of(data.len().unwrap_or_default());
+        for (index, symbol) in symbols.enumerate() {
+            if symbol.st_type() != elf::STT_FUNC {
+                continue;
+            }
+            // An index that stands for no section (absolute, common) has no place in the file either.
+            let section = usize::from(symbol.st_shndx(endian).0);
+            let Ok(section) = sections.section(object::SectionIndex(section)) else {
+                continue;
+            };
+            let start = usize::try_from(symbol.st_name(endian)).unwrap_or(usize::MAX);
+            let name = names.get(start..).map(CStr::from_bytes_until_nul);
+            let Some(Ok(name)) = name else {
+                continue;
+            };
+            budget
+                .spend(name.count_bytes())
+                .ok_or_else(|| in_names(table, "the names overlap too much"))?;
+            let Ok(name) = name.to_str() else {
+                continue;
+            };
+            let value: u64 = symbol.st_value(endian).into();
+            let (address, start): (u64, u64) = (
+                section.sh_addr(endian).into(),
+                section.sh_offset(endian).into(),
+            );
+            let function = HostFunction {
+                name,
+                offset: value.wrapping_sub(address).wrapping_add(start),
+                weak: symbol.st_bind() == elf::STB_WEAK,
+                version: versions.of(index),
+            };
+            visit(function, value)?;
+        }
+        Ok(())
+    }
 }
 
 fn as_str(bytes: &[u8]) -> Option<&str> {
@@ -382,11 +441,11 @@ impl<'a> Versions<'a> {
     /// The bit that hides a version from the linker.
     const HIDDEN: u16 = 0x8000;
 
-    fn read<Elf: FileHeader<Endian = Endianness>>(
+    fn read<Elf: FileHeader<Endian = Endianness>, R: ReadRef<'a>>(
         endian: Endianness,
-        bytes: &'a [u8],
-        sections: &SectionTable<'a, Elf>,
-        symbols: &SymbolTable<'a, Elf>,
+        bytes: R,
+        sections: &SectionTable<'a, Elf, R>,
+        symbols: &SymbolTable<'a, Elf, R>,
     ) -> Result<Self, HostError> {
         let broken = in_table("symbol versions");
         let Some((indices, _)) = sections.gnu_versym(endian, bytes).map_err(&broken)? else {

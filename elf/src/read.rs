@@ -112,7 +112,7 @@ fn header(file: &[u8]) -> Result<(&Elf, Endianness), Error> {
 
 fn sections(file: &Bytes, table: &Table<'_>, endian: Endianness) -> Result<Vec<Section>, Error> {
     let mut sections = Vec::with_capacity(table.len());
-    let mut budget = Budget::of(file);
+    let mut budget = Budget::of(file.len() as u64);
     for (SectionIndex(index), header) in table.enumerate() {
         let offset = header.sh_offset(endian);
         let fail = |what, name: Option<&str>| Error::Section {
@@ -212,7 +212,7 @@ fn symbols(
         return Err(named("it has no string table"));
     }
     let mut symbols = Vec::with_capacity(table.len());
-    let mut budget = Budget::of(file);
+    let mut budget = Budget::of(file.len() as u64);
     for symbol in table.iter() {
         let name = table
             .symbol_name(endian, symbol)
@@ -314,7 +314,7 @@ fn functions(
     symbols: &[Symbol],
     endian: Endian,
 ) -> Result<Vec<Function>, Error> {
-    let mut budget = Budget::of(file);
+    let mut budget = Budget::of(file.len() as u64);
     let mut functions = Vec::new();
     for symbol in symbols.iter().filter(|s| s.kind == SymbolKind::Function) {
         let Some(section) = symbol.section().and_then(|index| sections.get(index)) else {

@@ -19,7 +19,7 @@ const TIMEOUT: &str = "900";
 /// What is done in a machine.
 pub(crate) struct Job {
     /// Shell commands, which count into `failed` what went wrong.
-    pub(crate) script: &'static str,
+    pub(crate) script: String,
     /// Programs, each with the folder it is put into.
     pub(crate) programs: Vec<(&'static str, PathBuf)>,
 }
@@ -107,7 +107,7 @@ fn initramfs(kernel: &Kernel, job: &Job) -> anyhow::Result<PathBuf> {
     let init = dir.join("init");
     fs::write(&init, INIT)?;
     run::check(run::command("chmod").arg("+x").arg(&init))?;
-    fs::write(dir.join("job"), job.script)?;
+    fs::write(dir.join("job"), &job.script)?;
     modules::copy(kernel, &dir.join("modules"))?;
     for folder in ["tests/bpf", "tests/host"] {
         for entry in fs::read_dir(run::root().join(folder))? {

@@ -6,7 +6,7 @@
 //! modules.rs   modules of such a kernel
 //! machine.rs   a virtual machine with one of them, and a job in it
 //! vm.rs        the job: the privileged tests
-//! vm_compare.rs  the job: everything compared with libbpf
+//! vm_bench.rs  the job: the program of `bench/`
 //! foreign.rs   tests of the pure crates on emulated machines
 //! fuzz.rs      fuzzes everything that reads bytes
 //! ci.rs        everything that has to pass
@@ -22,7 +22,7 @@ mod machine;
 mod modules;
 mod run;
 mod vm;
-mod vm_compare;
+mod vm_bench;
 
 use clap::{Parser, Subcommand};
 
@@ -56,6 +56,15 @@ enum Task {
         #[arg(long, default_value = "6.12")]
         kernel: Vec<String>,
     },
+    /// Run the program of `bench/` inside virtual machines
+    VmBench {
+        /// As for `vm`
+        #[arg(long, default_value = "6.12")]
+        kernel: Vec<String>,
+        /// What it is to do; the fixtures are in `tests/bpf`
+        #[arg(required = true, trailing_var_arg = true)]
+        arguments: Vec<String>,
+    },
     /// Fuzz everything that reads bytes
     Fuzz {
         /// How long each target runs
@@ -86,7 +95,11 @@ fn main() -> anyhow::Result<()> {
         Task::Fixtures { check: true } => fixtures::check(),
         Task::Fixtures { check: false } => fixtures::build(),
         Task::Vm { kernel, only } => vm::run(&kernel, &only),
-        Task::VmCompare { kernel } => vm_compare::run(&kernel),
+        Task::VmCompare { kernel } => {
+            let arguments = ["compare", "--jobs", "1", "tests/bpf"];
+            vm_bench::run(&kernel, &arguments.map(str::to_owned))
+        }
+        Task::VmBench { kernel, arguments } => vm_bench::run(&kernel, &arguments),
         Task::Fuzz { seconds, only } => fuzz::run(seconds, only.as_deref()),
         Task::Foreign { machine, package } => foreign::run(machine.as_deref(), &package),
         Task::Ci { no_vm } => ci::run(!no_vm),

@@ -32,7 +32,7 @@ pub(crate) fn run(versions: &[String], only: &[String]) -> anyhow::Result<()> {
         }
     });
     let job = Job {
-        script: SCRIPT,
+        script: SCRIPT.to_owned(),
         programs: programs.collect(),
     };
     machine::run_in_each(versions, &job)

@@ -7,10 +7,10 @@
 //! functions.rs  the entries of functions, and of their inlined copies
 //! ```
 //!
-//! A binary or its debug file comes in, addresses go out; [`Executable::offset_of`] says where these
+//! A binary or its debug file comes in, addresses go out; [`Executable::offsets_of`] says where these
 //! are in the file. What a hostile file costs is bounded by its size.
 //!
-//! [`Executable::offset_of`]: crate::host::Executable::offset_of
+//! [`Executable::offsets_of`]: crate::host::Executable::offsets_of
 
 mod functions;
 mod lines;

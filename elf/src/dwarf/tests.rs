@@ -19,7 +19,7 @@ fn a_function_begins_where_its_symbol_is() {
     let host = host.with_debug_file(DEBUG).unwrap();
     for name in ["first", "second", "_start"] {
         let found = debug.functions(name).unwrap();
-        let offset = host.offset_of(found[0]).unwrap();
+        let offset = host.offsets_of(&found).unwrap()[0];
         assert_eq!(
             (found.len(), offset),
             (1, host.symbol_offset(name).unwrap())

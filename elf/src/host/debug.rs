@@ -4,19 +4,20 @@
 //! segments of the binary. Nothing is looked for here: the caller finds the file, by what the binary
 //! says of it.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
 
-use object::{File, Object as _, ObjectSegment as _};
+use object::{File, Object as _, ObjectSegment as _, ReadCache, ReadRef};
 
-use super::{Executable, HostError};
+use super::data::{Data, Positioned};
+use super::{Executable, HostError, in_table};
 use crate::Bytes;
 
 /// What a binary says of its debug file (section `.gnu_debuglink`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DebugLink<'a> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DebugLink {
     /// The name of the file, without a folder.
-    pub name: &'a OsStr,
+    pub name: OsString,
     /// CRC-32 of its contents.
     pub crc: u32,
 }
@@ -35,7 +36,7 @@ struct Segment {
 pub(super) struct Segments(Vec<Segment>);
 
 impl Segments {
-    fn of(file: &File<'_>) -> Self {
+    fn of<'d, R: ReadRef<'d>>(file: &File<'d, R>) -> Self {
         let segments = file.segments().map(|segment| {
             let (offset, size) = segment.file_range();
             Segment {
@@ -56,27 +57,48 @@ impl Segments {
     }
 }
 
+/// What the headers and notes of a binary say.
+struct Facts {
+    build_id: object::Result<Option<Vec<u8>>>,
+    debug_link: object::Result<Option<(Vec<u8>, u32)>>,
+    segments: Segments,
+}
+
+impl Facts {
+    fn read<'d, R: ReadRef<'d>>(data: R) -> Result<Self, HostError> {
+        let file = File::parse(data).map_err(in_table("headers"))?;
+        let link = file.gnu_debuglink();
+        Ok(Self {
+            build_id: file.build_id().map(|id| id.map(<[u8]>::to_vec)),
+            debug_link: link.map(|link| link.map(|(name, crc)| (name.to_vec(), crc))),
+            segments: Segments::of(&file),
+        })
+    }
+}
+
 impl Executable {
-    fn file(&self) -> Result<File<'_>, HostError> {
-        File::parse(&*self.bytes).map_err(super::in_table("headers"))
+    fn facts(&self) -> Result<Facts, HostError> {
+        match &self.data {
+            Data::Bytes(bytes) => Facts::read(&**bytes),
+            Data::File(file) => Facts::read(&ReadCache::new(Positioned::new(file))),
+        }
     }
 
     /// The name that linkers give a binary and its debug file, from its contents.
     ///
     /// # Errors
     /// A broken note.
-    pub fn build_id(&self) -> Result<Option<&[u8]>, HostError> {
-        let id = self.file()?.build_id();
-        id.map_err(super::in_table("build id"))
+    pub fn build_id(&self) -> Result<Option<Vec<u8>>, HostError> {
+        self.facts()?.build_id.map_err(in_table("build id"))
     }
 
     /// What it says of its debug file.
     ///
     /// # Errors
     /// A broken section. A name with a folder in it is none.
-    pub fn debug_link(&self) -> Result<Option<DebugLink<'_>>, HostError> {
-        let broken = super::in_table("debug link");
-        let Some((name, crc)) = self.file()?.gnu_debuglink().map_err(broken)? else {
+    pub fn debug_link(&self) -> Result<Option<DebugLink>, HostError> {
+        let link = self.facts()?.debug_link.map_err(in_table("debug link"))?;
+        let Some((name, crc)) = link else {
             return Ok(None);
         };
         if name.is_empty() || name.contains(&b'/') || name.starts_with(b".") {
@@ -85,7 +107,7 @@ impl Executable {
                 what: "it is not the name of a file".to_owned(),
             });
         }
-        let name = OsStr::from_bytes(name);
+        let name = OsString::from_vec(name);
         Ok(Some(DebugLink { name, crc }))
     }
 
@@ -101,18 +123,20 @@ impl Executable {
                 what: "it is not of the same class as the binary".to_owned(),
             });
         }
-        let segments = Segments::of(&self.file()?);
+        let segments = self.facts()?.segments;
         Ok(Self {
-            debug: Some((debug.bytes, segments)),
+            debug: Some((debug.data, segments)),
             ..self
         })
     }
 
-    /// Where in the file the byte is that is mapped at an address; nothing if there is none.
+    /// Where in the file the bytes are that are mapped at these addresses; nothing where there is none.
     ///
     /// # Errors
     /// Broken program headers.
-    pub fn offset_of(&self, address: u64) -> Result<Option<u64>, HostError> {
-        Ok(Segments::of(&self.file()?).offset(address))
+    pub fn offsets_of(&self, addresses: &[u64]) -> Result<Vec<Option<u64>>, HostError> {
+        let segments = self.facts()?.segments;
+        let offset = |address: &u64| segments.offset(*address);
+        Ok(addresses.iter().map(offset).collect())
     }
 }

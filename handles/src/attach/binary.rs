@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::ffi::OsString;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use purebpf_elf::host::{Executable, HostError};
@@ -103,11 +104,14 @@ impl Binary {
     }
 
     pub(super) fn read(&self) -> Result<Executable, Error> {
-        let bytes = match self.member {
-            Some(member) => archive::read(&self.path, member)?,
-            None => std::fs::read(&self.path).map_err(Error::file("read binary", &self.path))?,
-        };
-        Executable::parse(bytes).map_err(|source| self.broken(source))
+        match self.member {
+            Some(member) => Executable::parse(archive::read(&self.path, member)?),
+            None => {
+                let file = File::open(&self.path);
+                Executable::open(file.map_err(Error::file("read binary", &self.path))?)
+            }
+        }
+        .map_err(|source| self.broken(source))
     }
 
     /// The contents of its debug file, if it has one. Parts of archives have none.

@@ -28,7 +28,7 @@ fn read_below(root: &Path, path: &Path, binary: &Executable) -> Result<Option<Ve
 /// that the binary says.
 fn candidates(root: &Path, path: &Path, binary: &Executable) -> Result<Vec<PathBuf>, HostError> {
     let mut found = Vec::new();
-    if let Some([first, rest @ ..]) = binary.build_id()? {
+    if let Some([first, rest @ ..]) = binary.build_id()?.as_deref() {
         let rest: String = rest.iter().map(|byte| format!("{byte:02x}")).collect();
         let folder = root.join(".build-id").join(format!("{first:02x}"));
         found.push(folder.join(format!("{rest}.debug")));
@@ -37,9 +37,9 @@ fn candidates(root: &Path, path: &Path, binary: &Executable) -> Result<Vec<PathB
     if let (Some(link), Some(folder)) = (binary.debug_link()?, real.parent()) {
         let below = folder.strip_prefix("/").unwrap_or(folder);
         found.extend([
-            folder.join(link.name),
-            folder.join(".debug").join(link.name),
-            root.join(below).join(link.name),
+            folder.join(&link.name),
+            folder.join(".debug").join(&link.name),
+            root.join(below).join(&link.name),
         ]);
     }
     Ok(found)

@@ -49,12 +49,10 @@ impl Binary {
     pub(super) fn source(&self, place: &SourcePlace) -> Result<Vec<u64>, Error> {
         let executable = self.read()?;
         let addresses = self.addresses(&executable, place)?;
-        let mut offsets = Vec::new();
-        for address in addresses {
-            let offset = executable.offset_of(address);
-            let offset = offset.map_err(|source| self.broken(source))?;
-            offsets.extend(offset.map(|offset| self.start().saturating_add(offset)));
-        }
+        let offsets = executable.offsets_of(&addresses);
+        let offsets = offsets.map_err(|source| self.broken(source))?.into_iter();
+        let from_start = |offset| self.start().saturating_add(offset);
+        let offsets: Vec<u64> = offsets.flatten().map(from_start).collect();
         match (offsets.is_empty(), place) {
             (false, _) => Ok(offsets),
             (true, SourcePlace::Line { file, line }) => Err(self.no_code(file, *line, None)),
@@ -90,7 +88,8 @@ impl Binary {
 
     /// That of the binary itself, or else of its debug file.
     fn debug_info(&self, executable: &Executable) -> Result<DebugInfo, Error> {
-        match DebugInfo::parse(executable.bytes().clone()) {
+        let bytes = executable.bytes().map_err(|source| self.broken(source))?;
+        match DebugInfo::parse(bytes) {
             Err(DwarfError::None) => {
                 let found = self.debug_file(executable)?;
                 let bytes = found.ok_or_else(|| self.unclear(DwarfError::None))?;

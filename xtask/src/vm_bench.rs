@@ -1,17 +1,13 @@
-//! Compares with libbpf inside virtual machines: every program and every map of the fixtures, each
-//! by itself, on kernels of different ages.
+//! Runs the program of `bench/` inside virtual machines: beside libbpf, on kernels of different ages,
+//! with what the host's lacks.
 
 use anyhow::Context as _;
 
 use crate::machine::{self, Job};
 use crate::run;
 
-const SCRIPT: &str = "
-/bin/purebpf-bench compare --jobs 1 tests/bpf || failed=1
-";
-
-/// Boots each kernel and compares in it; a difference that has no known reason is an error.
-pub(crate) fn run(versions: &[String]) -> anyhow::Result<()> {
+/// Boots each kernel and runs the program in it; what it calls a failure is an error.
+pub(crate) fn run(versions: &[String], arguments: &[String]) -> anyhow::Result<()> {
     run::need(
         &[
             "gcc",
@@ -34,7 +30,7 @@ pub(crate) fn run(versions: &[String]) -> anyhow::Result<()> {
         .find_map(machine::executable)
         .context("no program was built in bench/")?;
     let job = Job {
-        script: SCRIPT,
+        script: format!("/bin/purebpf-bench {} || failed=1\n", arguments.join(" ")),
         programs: vec![("bin", program)],
     };
     machine::run_in_each(versions, &job)
