@@ -18,14 +18,14 @@ pub(crate) fn run(versions: &[String], arguments: &[String]) -> anyhow::Result<(
         ],
         &["gcc", "make", "pkg-config", "libelf-dev", "zlib1g-dev"],
     )?;
-    let arguments = [
+    let build = [
         "build",
         "--release",
         "--locked",
         "--manifest-path",
         "bench/Cargo.toml",
     ];
-    let program = machine::build(&arguments)?
+    let program = machine::build(&build)?
         .iter()
         .find_map(machine::executable)
         .context("no program was built in bench/")?;
