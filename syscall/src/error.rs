@@ -48,6 +48,11 @@ impl CallError {
         Errno::from_raw(self.raw)
     }
 
+    /// The call did not get to do anything and can be made again.
+    pub(crate) const fn is_interruption(&self) -> bool {
+        self.raw == Errno::EAGAIN as i32 || self.raw == Errno::EINTR as i32
+    }
+
     /// The error number.
     #[must_use]
     pub const fn raw_os_error(&self) -> i32 {

@@ -11,7 +11,8 @@ use nix::errno::Errno;
 use purebpf_insn::{MapFlags, MapType};
 
 use crate::call::{
-    Command, address, address_mut, bpf, bpf_fd, bpf_fd_with_log, length, object_name, raise, raw,
+    ATTEMPTS, Command, address, address_mut, bpf, bpf_fd, bpf_fd_with_log, bpf_once, length,
+    object_name, raise, raw,
 };
 use crate::log::Log;
 use crate::{CallError, attr, host, info};
@@ -334,11 +335,7 @@ impl MapFd {
             };
             // SAFETY: keys and values have room for `count` elements, and the tokens are as long
             // as the longer of the two kinds.
-            let result = unsafe { bpf(command, &mut attr) }.map(drop);
-            BatchOutcome {
-                count: attr.count.min(count),
-                result,
-            }
+            unsafe { batch(command, &mut attr) }
         });
         let outcome = outcome.unwrap_or_else(BatchOutcome::refused);
         if outcome.result.is_ok() {
@@ -374,11 +371,7 @@ impl MapFd {
                 ..Default::default()
             };
             // SAFETY: keys and values hold `count` elements.
-            let result = unsafe { bpf(command, &mut attr) }.map(drop);
-            BatchOutcome {
-                count: attr.count.min(count),
-                result,
-            }
+            unsafe { batch(command, &mut attr) }
         });
         outcome.unwrap_or_else(BatchOutcome::refused)
     }
@@ -397,6 +390,41 @@ impl MapFd {
             (Some(keys), Some(values)) => u32::try_from(keys.min(values))
                 .map_err(|_| CallError::new(command.name, Errno::E2BIG)),
             _ => Err(CallError::new(command.name, Errno::EINVAL)),
+        }
+    }
+}
+
+/// Issues a batch command, again from the start as long as it is interrupted before its first element. A
+/// look-up that is interrupted later has got so far, which is no failure.
+///
+/// # Safety
+/// As [`bpf`].
+unsafe fn batch(command: Command, attr: &mut attr::MapBatch) -> BatchOutcome {
+    let asked = attr.count;
+    let is_lookup = attr.out_batch != 0;
+    let mut attempt = 1;
+    loop {
+        attr.count = asked;
+        // SAFETY: passed on to the caller.
+        let result = unsafe { bpf_once(command, attr) }.map(drop);
+        // A call that fails has not dealt with all, unless it fails at the end of the map; one that fails
+        // at once leaves what was asked for.
+        let is_end = matches!(result, Err(error) if is_lookup && error.errno() == Errno::ENOENT);
+        let count = match result {
+            Err(_) if attr.count >= asked && !is_end => 0,
+            _ => attr.count.min(asked),
+        };
+        match result {
+            Err(error) if error.is_interruption() && count != 0 && is_lookup => {
+                return BatchOutcome {
+                    count,
+                    result: Ok(()),
+                };
+            }
+            Err(error) if error.is_interruption() && count == 0 && attempt < ATTEMPTS => {
+                attempt += 1;
+            }
+            result => return BatchOutcome { count, result },
         }
     }
 }

@@ -113,38 +113,26 @@ impl Map {
         key: &[u8],
         flags: UpdateFlags,
     ) -> Result<Option<Vec<u8>>, Error> {
-        self.check_key(key)?;
         let mut value = vec![0; self.shape().buffer_size_with(flags.bits())];
-        self.check_value(&value, flags)?;
-        let taken = self.kernel().take(key, &mut value, flags.bits());
-        Ok(self.present(taken, "take an element")?.then_some(value))
+        Ok(self
+            .lookup_and_delete_into(key, &mut value, flags)?
+            .then_some(value))
     }
 
-    /// The key after `key` in the kernel's own order, `None` after the last; without one, the first.
-    /// An unknown key of a hash map, such as one deleted in the meantime, is followed by the first.
+    /// As [`Self::lookup_and_delete`], into `value`; whether there was such an element.
     ///
     /// # Errors
-    /// A key of the wrong size, and what the kernel says.
-    #[doc(alias = "bpf_map__get_next_key")]
-    pub fn next_key(&self, key: Option<&[u8]>) -> Result<Option<Vec<u8>>, Error> {
-        if let Some(key) = key {
-            self.check_key(key)?;
-        }
-        let mut next = vec![0; self.key_size() as usize];
-        let found = self.kernel().next_key(key, &mut next);
-        Ok(self
-            .present(found, "walk through its keys")?
-            .then_some(next))
-    }
-
-    /// All keys, in the kernel's own order. An error is the last item. While others delete elements
-    /// of a hash map, the walk may start over and give keys twice.
-    #[must_use]
-    pub fn keys(&self) -> Keys {
-        Keys {
-            map: self.clone(),
-            state: State::Start,
-        }
+    /// A key or value of the wrong size, and what the kernel says.
+    pub fn lookup_and_delete_into(
+        &self,
+        key: &[u8],
+        value: &mut [u8],
+        flags: UpdateFlags,
+    ) -> Result<bool, Error> {
+        self.check_key(key)?;
+        self.check_value(value, flags)?;
+        let taken = self.kernel().take(key, value, flags.bits());
+        self.present(taken, "take an element")
     }
 
     pub(super) fn check_key(&self, key: &[u8]) -> Result<(), Error> {
@@ -163,7 +151,11 @@ impl Map {
     }
 
     /// `ENOENT` as an answer, not an error.
-    fn present(&self, result: Result<(), CallError>, what: &'static str) -> Result<bool, Error> {
+    pub(super) fn present(
+        &self,
+        result: Result<(), CallError>,
+        what: &'static str,
+    ) -> Result<bool, Error> {
         match result {
             Ok(()) => Ok(true),
             Err(error) if error.errno() == Errno::ENOENT => Ok(false),
@@ -171,36 +163,3 @@ impl Map {
         }
     }
 }
-
-/// A walk through the keys of a map, see [`Map::keys`].
-#[derive(Clone, Debug)]
-pub struct Keys {
-    map: Map,
-    state: State,
-}
-
-#[derive(Clone, Debug)]
-enum State {
-    Start,
-    After(Vec<u8>),
-    End,
-}
-
-impl Iterator for Keys {
-    type Item = Result<Vec<u8>, Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let next = match &self.state {
-            State::Start => self.map.next_key(None),
-            State::After(key) => self.map.next_key(Some(key)),
-            State::End => return None,
-        };
-        self.state = match &next {
-            Ok(Some(key)) => State::After(key.clone()),
-            _ => State::End,
-        };
-        next.transpose()
-    }
-}
-
-impl std::iter::FusedIterator for Keys {}

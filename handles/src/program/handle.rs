@@ -26,6 +26,7 @@ pub struct Program {
     shared: Arc<Shared>,
     name: Arc<str>,
     expected_attach_type: Option<AttachType>,
+    held: Arc<[Map]>,
 }
 
 struct Shared {
@@ -58,6 +59,7 @@ impl Program {
             }),
             name: name.into(),
             expected_attach_type: Some(expected_attach_type),
+            held: Arc::default(),
         }
     }
 
@@ -76,6 +78,7 @@ impl Program {
             shared,
             name,
             expected_attach_type: None,
+            held: Arc::default(),
         })
     }
 
@@ -97,6 +100,23 @@ impl Program {
             expected_attach_type: Some(attach_type),
             ..self
         }
+    }
+
+    /// This program with maps that stay open as long as it or a link of it does. The kernel keeps a
+    /// program array, but empties it when no user has it open or pinned any more, so that tail calls
+    /// fail: the loader gives each program its arrays.
+    #[must_use]
+    pub fn holding(self, maps: Vec<Map>) -> Self {
+        Self {
+            held: maps.into(),
+            ..self
+        }
+    }
+
+    /// The maps that stay open with it, see [`Self::holding`].
+    #[must_use]
+    pub fn held_maps(&self) -> &[Map] {
+        &self.held
     }
 
     /// The name: the one it was loaded with or given, or the kernel's 15 bytes of it.
