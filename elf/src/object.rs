@@ -154,10 +154,10 @@ impl Object {
         read::object(&bytes.into())
     }
 
-    /// The first section of this kind.
+    /// The section of this kind; of several, the last.
     #[must_use]
     pub fn section_of(&self, kind: SectionKind) -> Option<&Section> {
-        self.sections.iter().find(|section| section.kind == kind)
+        self.sections.iter().rfind(|section| section.kind == kind)
     }
 
     /// The name of a section; empty for an index that the file does not have.

@@ -88,13 +88,17 @@ fn header(file: &[u8]) -> Result<(&Elf, Endianness), Error> {
         offset: 0,
         what: "it is truncated",
     })?;
-    let endian = header.endian().map_err(|_| {
-        not_bpf(
-            "byte order",
-            header.e_ident().data.0.into(),
-            "1 (little) or 2 (big)",
-        )
-    })?;
+    let endian = match header.e_ident().data {
+        elf::ELFDATA2LSB => Endianness::Little,
+        elf::ELFDATA2MSB => Endianness::Big,
+        other => {
+            return Err(not_bpf(
+                "byte order",
+                other.0.into(),
+                "1 (little) or 2 (big)",
+            ));
+        }
+    };
     let ty = header.e_type(endian).0;
     if ty != elf::ET_REL.0 {
         return Err(not_bpf("type", ty.into(), "1 (relocatable)"));
@@ -147,6 +151,9 @@ fn sections(file: &Bytes, table: &Table<'_>, endian: Endianness) -> Result<Vec<S
             _ => Bytes::default(),
         };
         budget.spend(data.len()).ok_or_else(overlap)?;
+        if kind != SectionKind::Ignored && !size.is_multiple_of(record_size(ty)) {
+            return Err(fail("it is not made of whole records", Some(name)));
+        }
         if matches!(kind, SectionKind::Btf | SectionKind::BtfExt) && ty != SHT_PROGBITS {
             return Err(fail("it is not of type PROGBITS", Some(name)));
         }
@@ -160,6 +167,15 @@ fn sections(file: &Bytes, table: &Table<'_>, endian: Endianness) -> Result<Vec<S
         });
     }
     Ok(sections)
+}
+
+/// Bytes of a record of a section that is a table by its type; 1 for all others.
+const fn record_size(ty: u32) -> u64 {
+    match elf::SectionType(ty) {
+        elf::SHT_SYMTAB | elf::SHT_DYNSYM | elf::SHT_RELA => 24,
+        elf::SHT_REL | elf::SHT_DYNAMIC => 16,
+        _ => 1,
+    }
 }
 
 fn symbols(

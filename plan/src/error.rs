@@ -31,8 +31,11 @@ pub enum Error {
         source: Arc<purebpf_btf::Error>,
     },
     /// The object's CO-RE relocations cannot be understood.
-    #[error("section `.BTF.ext`: CO-RE relocations are of a section without a name")]
-    NamelessSection,
+    #[error("section `.BTF.ext`: a CO-RE relocation is {what}")]
+    CoreInfo {
+        /// Where it is, as it must not be.
+        what: &'static str,
+    },
     /// The object defines something that only BTF can describe, and has none.
     #[error("the object has {what}, but no BTF (compile with -g)")]
     NoBtf {

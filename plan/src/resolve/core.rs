@@ -135,12 +135,17 @@ pub(super) fn relocate(
     for section in ext.core_relos().sections() {
         let name = local.name_at(section.section_name_off).unwrap_or_default();
         if name.is_empty() {
-            return Err(Error::NamelessSection);
+            let what = "of a section without a name";
+            return Err(Error::CoreInfo { what });
         }
         let Some(index) = sections.get(name).copied() else {
             continue;
         };
         for relo in section.iter() {
+            if !relo.insn_off.is_multiple_of(8) {
+                let what = "not at the beginning of an instruction";
+                return Err(Error::CoreInfo { what });
+            }
             let insn = usize::try_from(relo.insn_off / 8).unwrap_or(usize::MAX);
             let Some(owner) = code.routine_at(index, insn) else {
                 continue;
@@ -202,12 +207,6 @@ fn apply(
         )
     })?;
     let fail = |what: String| error(resolution.spec_text.clone(), what, None);
-    if !relo.insn_off.is_multiple_of(8) {
-        return Err(fail(format!(
-            "its offset {} is not at an instruction",
-            relo.insn_off
-        )));
-    }
     if !patch(&mut patched.insns, at, resolution.outcome).map_err(fail)? {
         mark(patched, at, resolver, &resolution);
     }

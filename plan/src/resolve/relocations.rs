@@ -94,7 +94,7 @@ fn patch(
             }
             Some(Resolved::Variable { id, module } | Resolved::Function { id, module, .. }) => {
                 slots
-                    .load(Some(opcode::PSEUDO_BTF_ID), id.0, 0)
+                    .load(Some(opcode::PSEUDO_BTF_ID), id.0, Some(0))
                     .ok_or_else(|| fail(CUT))?;
                 if let Some(module) = module {
                     slots.refer(Reference::ModuleBtf(Arc::clone(module)));
@@ -103,9 +103,9 @@ fn patch(
             Some(Resolved::Address(address)) => {
                 let low = u32::try_from(*address & 0xffff_ffff).unwrap_or(0);
                 let high = u32::try_from(*address >> 32).unwrap_or(0);
-                slots.load(None, low, high).ok_or_else(|| fail(CUT))?;
+                slots.load(None, low, Some(high)).ok_or_else(|| fail(CUT))?;
             }
-            None => slots.load(None, 0, 0).ok_or_else(|| fail(CUT))?,
+            None => slots.load(None, 0, Some(0)).ok_or_else(|| fail(CUT))?,
         },
         Target::ExternCall(index) => match context.externs.get(index) {
             Some(Resolved::Function { id, slot, .. }) => {
@@ -146,8 +146,8 @@ impl Slots<'_> {
         self.code.insns.get_mut(self.at)
     }
 
-    /// Writes both halves of a 64-bit load.
-    fn load(&mut self, src: Option<u8>, low: u32, high: u32) -> Option<()> {
+    /// Writes both halves of a 64-bit load; without `high`, the second one keeps what is in it.
+    fn load(&mut self, src: Option<u8>, low: u32, high: Option<u32>) -> Option<()> {
         let end = self.at.checked_add(2)?;
         let [first, second] = self.code.insns.get_mut(self.at..end)? else {
             return None;
@@ -156,7 +156,9 @@ impl Slots<'_> {
             first.set_src(src);
         }
         first.imm = low.cast_signed();
-        second.imm = high.cast_signed();
+        if let Some(high) = high {
+            second.imm = high.cast_signed();
+        }
         Some(())
     }
 
@@ -194,10 +196,7 @@ impl Context<'_> {
             slots.poison(2, imm, Missing::Map { name });
             return Ok(());
         }
-        // A plain map reference keeps whatever the compiler left in the second half: nothing.
-        slots
-            .load(Some(src), 0, offset.unwrap_or(0))
-            .ok_or_else(|| fail(CUT))?;
+        slots.load(Some(src), 0, offset).ok_or_else(|| fail(CUT))?;
         slots.refer(Reference::Map(map));
         Ok(())
     }
