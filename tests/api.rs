@@ -91,6 +91,22 @@ fn no_public_type_of_handles_plan_and_loader_has_a_lifetime() {
 }
 
 #[test]
+fn no_unsafe_outside_syscall() {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR"));
+    if !sources.join("handles/src").exists() {
+        println!("left out: the sources are not here");
+        return;
+    }
+    let roots = ["insn", "elf", "btf", "handles", "plan", "loader", "."];
+    let roots = roots.iter().map(|name| format!("{name}/src/lib.rs"));
+    for root in roots.chain(["cli/src/main.rs".to_owned()]) {
+        let text = std::fs::read_to_string(sources.join(&root)).unwrap();
+        // With this the compiler takes no `unsafe impl Send` either.
+        assert!(text.contains("#![forbid(unsafe_code)]"), "{root}");
+    }
+}
+
+#[test]
 fn the_kernel_says_what_it_has() {
     let kernel = RunningKernel::get();
     if nix::unistd::geteuid().is_root() {
