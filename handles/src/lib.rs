@@ -6,7 +6,7 @@
 //! buffer/   readers of ring buffers            btf.rs    token.rs
 //! object.rs how all three are opened, pinned   pin.rs    paths that keep objects alive
 //! id.rs     walks through all objects          tracefs.rs  where tracing is
-//! error.rs
+//! symbols.rs  names of addresses                   error.rs
 //! ```
 //!
 //! A handle ([`Map`], [`Program`], [`Link`], [`BtfObject`], [`Token`]) is an `Arc` around an fd and what
@@ -26,6 +26,7 @@ pub mod map;
 mod object;
 pub mod pin;
 pub mod program;
+mod symbols;
 mod token;
 pub mod tracefs;
 
@@ -42,4 +43,5 @@ pub use program::{Program, ProgramAttributes, TestRun, TestRunResult};
 pub use purebpf_syscall::{
     BtfInfo, CallError, Errno, LinkDetails, LinkInfo, MapInfo, ProgInfo as ProgramInfo,
 };
+pub use symbols::{KernelSymbol, KernelSymbols};
 pub use token::Token;

@@ -8,6 +8,7 @@
 //! per_cpu.rs     the same where each CPU has a value of its own
 //! batch.rs       many elements in one call
 //! typed.rs       keys and values as Rust types
+//! view/          maps as what their types are for
 //! memory.rs      the value of an array, mapped; global.rs: one variable in it
 //! ```
 
@@ -20,6 +21,7 @@ mod keys;
 mod memory;
 mod per_cpu;
 mod typed;
+pub mod view;
 
 pub use attributes::MapAttributes;
 pub use batch::{Batch, Batches};
