@@ -39,7 +39,7 @@ pub use error::Error;
 pub use id::{BtfId, LinkId, MapId, ProgramId};
 pub use link::Link;
 pub use map::{Global, Map, MapAttributes, Memory, TypedMap, TypedPerCpuMap, UpdateFlags};
-pub use program::{Program, ProgramAttributes, TestRun, TestRunResult};
+pub use program::{Program, ProgramAttributes, RunStatistics, TestRun, TestRunResult};
 pub use purebpf_syscall::{
     BtfInfo, CallError, Errno, LinkDetails, LinkInfo, MapInfo, ProgInfo as ProgramInfo,
 };

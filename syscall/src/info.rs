@@ -301,6 +301,81 @@ pub fn prog_instructions(fd: BorrowedFd<'_>) -> Result<Vec<Insn>, CallError> {
     Ok(instructions)
 }
 
+/// The machine code of a program; empty without a JIT or the right to see.
+///
+/// # Errors
+/// `EINVAL` for an fd that is no program, and what the kernel says.
+pub fn prog_jited(fd: BorrowedFd<'_>) -> Result<Vec<u8>, CallError> {
+    check_kind(fd, ObjectKind::Program)?;
+    let mut code = vec![0_u8; prog_info(fd)?.jited_len as usize];
+    let mut raw = RawProg {
+        jited_prog_len: code.len() as u32,
+        jited_prog_insns: address_mut(&mut code),
+        ..Default::default()
+    };
+    // SAFETY: a program, and `code` has the length said.
+    unsafe { fill(fd, &mut raw) }?;
+    if raw.jited_prog_insns == 0 {
+        code.clear();
+    }
+    Ok(code)
+}
+
+/// Where the machine code of each function of a program is: address and bytes (4.17). Empty as for
+/// [`prog_jited`].
+///
+/// # Errors
+/// `EINVAL` for an fd that is no program, and what the kernel says.
+pub fn prog_jited_functions(fd: BorrowedFd<'_>) -> Result<Vec<(u64, u32)>, CallError> {
+    check_kind(fd, ObjectKind::Program)?;
+    let mut raw = RawProg::default();
+    // SAFETY: all zero.
+    unsafe { fill(fd, &mut raw) }?;
+    let count = raw.nr_jited_ksyms.min(raw.nr_jited_func_lens);
+    let (mut addresses, mut sizes) = (vec![0_u64; count as usize], vec![0_u32; count as usize]);
+    let mut raw = RawProg {
+        nr_jited_ksyms: count,
+        jited_ksyms: address_mut(&mut addresses),
+        nr_jited_func_lens: count,
+        jited_func_lens: address_mut(&mut sizes),
+        ..Default::default()
+    };
+    // SAFETY: a program, and both have room for `count`.
+    unsafe { fill(fd, &mut raw) }?;
+    let is_told = raw.jited_ksyms != 0 && raw.jited_func_lens != 0;
+    let functions = addresses.into_iter().zip(sizes);
+    Ok(functions.filter(|_| is_told).collect())
+}
+
+/// The line info of a program (`struct bpf_line_info`, 5.0): instruction, offsets of file name and
+/// text in its BTF, line and column in one number. Empty without the right to see.
+///
+/// # Errors
+/// `EINVAL` for an fd that is no program, and what the kernel says.
+pub fn prog_line_info(fd: BorrowedFd<'_>) -> Result<Vec<[u32; 4]>, CallError> {
+    check_kind(fd, ObjectKind::Program)?;
+    let mut raw = RawProg::default();
+    // SAFETY: all zero.
+    unsafe { fill(fd, &mut raw) }?;
+    let count = raw.nr_line_info;
+    let mut lines = vec![[0_u32; 4]; count as usize];
+    if count == 0 {
+        return Ok(lines);
+    }
+    let mut raw = RawProg {
+        nr_line_info: count,
+        line_info: address_mut(&mut lines),
+        line_info_rec_size: size_of::<[u32; 4]>() as u32,
+        ..Default::default()
+    };
+    // SAFETY: a program, and `lines` has room for `count` records of this size.
+    unsafe { fill(fd, &mut raw) }?;
+    if raw.line_info == 0 {
+        lines.clear();
+    }
+    Ok(lines)
+}
+
 /// Asks about BTF (4.18).
 ///
 /// # Errors

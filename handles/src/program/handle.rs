@@ -5,10 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-use purebpf_insn::{AttachType, Insn, ProgramType};
-use purebpf_syscall::{
-    ObjectKind, ProgInfo, prog_bind_map, prog_info, prog_instructions, prog_map_ids, raise,
-};
+use purebpf_insn::{AttachType, ProgramType};
+use purebpf_syscall::{ObjectKind, ProgInfo, prog_bind_map, prog_info, prog_map_ids, raise};
 
 use crate::attach::Target;
 use crate::id::expect_kind;
@@ -169,14 +167,6 @@ impl Program {
     pub fn map_ids(&self) -> Result<Vec<MapId>, Error> {
         let ids = prog_map_ids(self.as_fd()).map_err(Error::call(self, "ask for its maps"))?;
         Ok(ids.into_iter().map(MapId).collect())
-    }
-
-    /// Its instructions after the verifier changed them; empty without the right to see them.
-    ///
-    /// # Errors
-    /// What the kernel says.
-    pub fn translated_instructions(&self) -> Result<Vec<Insn>, Error> {
-        prog_instructions(self.as_fd()).map_err(Error::call(self, "read its instructions"))
     }
 
     /// Makes it keep a map alive that it does not use (5.10).
