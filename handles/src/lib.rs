@@ -41,7 +41,7 @@ pub use link::Link;
 pub use map::{Global, Map, MapAttributes, Memory, TypedMap, TypedPerCpuMap, UpdateFlags};
 pub use program::{Program, ProgramAttributes, RunStatistics, TestRun, TestRunResult};
 pub use purebpf_syscall::{
-    BtfInfo, CallError, Errno, LinkDetails, LinkInfo, MapInfo, ProgInfo as ProgramInfo,
+    BtfInfo, CallError, Errno, IterDetails, LinkDetails, LinkInfo, MapInfo, ProgInfo as ProgramInfo,
 };
 pub use symbols::{KernelSymbol, KernelSymbols};
 pub use token::Token;
