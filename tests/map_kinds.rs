@@ -379,6 +379,8 @@ fn reuseport(map: &Map) {
 fn xskmap(map: &Map) {
     let sockets: Sockets<u32> = map.view().unwrap();
     let socket = rustix::net::socket(AddressFamily::XDP, SocketType::RAW, None).unwrap();
+    // Newer kernels take only a socket that can receive.
+    rustix::net::sockopt::set_xdp_rx_ring_size(&socket, 64).unwrap();
     sockets.insert(&0, &socket, UpdateFlags::ANY).unwrap();
     assert!(sockets.remove(&0).unwrap());
     let [other, _] = connection();

@@ -1,4 +1,4 @@
-//! Programs: where they come from, what they print, and types of maps against their BTF.
+//! What a program prints and where it is from, types against the BTF of maps, pins of whole objects.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,7 +15,7 @@ mod support;
 
 use std::io::Read;
 
-use purebpf::handles::{TestRun, layout};
+use purebpf::handles::{Pinned, PinnedObject, TestRun, layout, pins};
 use support::{lacks, open};
 
 #[test]
@@ -129,4 +129,102 @@ fn a_type_that_differs_from_the_maps_is_named_by_its_field() {
     // Nothing to compare with.
     let plain = common::counter();
     plain.check_layout::<u32, Other>().unwrap();
+}
+
+#[test]
+fn a_whole_object_is_pinned_and_opened_again_by_name() {
+    if !common::root() {
+        return;
+    }
+    let folder = common::FileSystem::mount("bpf");
+    let object = purebpf::load(&open("globals.bpf.o")).unwrap();
+    let directory = folder.path("app");
+    object.pin(&directory).unwrap();
+    let link = object.attach("compute").unwrap();
+    link.pin(directory.join("link")).unwrap();
+    let ids = |object: &purebpf::Object| -> Vec<u32> {
+        let maps = object.maps().map(|(_, map)| map.id().0);
+        maps.chain(object.programs().map(|(_, program)| program.id().0))
+            .collect()
+    };
+    let mut expected = ids(&object);
+    let variables = object.map(".bss").unwrap().name().to_owned();
+    assert_eq!(variables, "globals.bss");
+    drop((object, link));
+
+    let opened = PinnedObject::open(&directory).unwrap();
+    let maps = opened.maps().map(|map| map.id().0);
+    let mut found: Vec<u32> = maps
+        .chain(opened.programs().map(|program| program.id().0))
+        .collect();
+    expected.sort_unstable();
+    found.sort_unstable();
+    assert_eq!(found, expected);
+    assert_eq!(opened.program("compute").unwrap().name(), "compute");
+    let memory = opened.map(&variables).unwrap().memory().unwrap();
+    assert!(memory.is_writable());
+    assert!(opened.link("link").unwrap().info().is_ok());
+    let error = opened.map("none").unwrap_err().to_string();
+    assert!(error.starts_with("map `none` not found in"), "{error}");
+    opened.unpin().unwrap();
+    assert!(!directory.exists());
+    assert!(PinnedObject::open(&directory).is_err());
+}
+
+#[test]
+fn an_object_that_cannot_be_pinned_whole_leaves_nothing() {
+    if !common::root() {
+        return;
+    }
+    let folder = common::FileSystem::mount("bpf");
+    let object = purebpf::load(&open("globals.bpf.o")).unwrap();
+    let directory = folder.path("app");
+    // The program, which comes last, is pinned elsewhere.
+    let program = object.program("compute").unwrap();
+    program.pin(folder.path("elsewhere")).unwrap();
+    object.pin(&directory).unwrap_err();
+    assert!(!directory.exists());
+    program.unpin().unwrap();
+    object.pin(&directory).unwrap();
+}
+
+#[test]
+fn all_that_is_pinned_below_a_directory_is_found() {
+    if !common::root() {
+        return;
+    }
+    let folder = common::FileSystem::mount("bpf");
+    let (first, second) = (common::counter(), common::counter());
+    first.pin(folder.path("first")).unwrap();
+    std::fs::create_dir_all(folder.path("a/b/empty")).unwrap();
+    second.pin(folder.path("a/b/second")).unwrap();
+    let object = purebpf::load(&open("globals.bpf.o")).unwrap();
+    let program = object.program("compute").unwrap();
+    program.pin(folder.path("a/program")).unwrap();
+    let link = object.attach("compute").unwrap();
+    link.pin(folder.path("a/b/link")).unwrap();
+    std::os::unix::fs::symlink("first", folder.path("symbolic")).unwrap();
+    let root = folder.path("");
+    let mut found: Vec<String> = pins(&root)
+        .map(|pin| {
+            let (path, pinned) = pin.unwrap();
+            let path = path.strip_prefix(&root).unwrap().display().to_string();
+            match pinned {
+                Pinned::Map(map) => format!("{path} map {}", map.id()),
+                Pinned::Program(program) => format!("{path} program {}", program.id()),
+                Pinned::Link(link) => format!("{path} link {}", link.id().unwrap()),
+                other => panic!("{other:?}"),
+            }
+        })
+        .collect();
+    found.sort_unstable();
+    let expected = [
+        format!("a/b/link link {}", link.id().unwrap()),
+        format!("a/b/second map {}", second.id()),
+        format!("a/program program {}", program.id()),
+        format!("first map {}", first.id()),
+    ];
+    assert_eq!(found, expected);
+    let outside: Vec<_> = pins("/proc").collect();
+    assert!(matches!(&outside[..], [Err(_)]), "{outside:?}");
 }

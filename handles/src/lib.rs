@@ -5,6 +5,7 @@
 //! link/     programs that are attached         attach/   what they can be attached to
 //! buffer/   readers of ring buffers            btf.rs    token.rs
 //! object.rs how all three are opened, pinned   pin.rs    paths that keep objects alive
+//! pinned.rs what is pinned, all of it
 //! id.rs     walks through all objects          tracefs.rs  where tracing is
 //! symbols.rs  names of addresses                   error.rs
 //! ```
@@ -25,6 +26,7 @@ pub mod link;
 pub mod map;
 mod object;
 pub mod pin;
+mod pinned;
 pub mod program;
 mod symbols;
 mod token;
@@ -39,6 +41,7 @@ pub use error::Error;
 pub use id::{BtfId, LinkId, MapId, ProgramId};
 pub use link::Link;
 pub use map::{Global, Map, MapAttributes, Memory, TypedMap, TypedPerCpuMap, UpdateFlags};
+pub use pinned::{Pinned, PinnedObject, Pins, pins};
 pub use program::{Program, ProgramAttributes, RunStatistics, TestRun, TestRunResult};
 pub use purebpf_syscall::{
     BtfInfo, CallError, Errno, IterDetails, LinkDetails, LinkInfo, MapInfo, ProgInfo as ProgramInfo,

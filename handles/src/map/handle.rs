@@ -93,7 +93,7 @@ impl Map {
         &self.shared.pin
     }
 
-    fn take(fd: OwnedFd, pin: Pin, object: &dyn fmt::Display) -> Result<Self, Error> {
+    pub(crate) fn take(fd: OwnedFd, pin: Pin, object: &dyn fmt::Display) -> Result<Self, Error> {
         expect_kind(object, fd.as_fd(), ObjectKind::Map)?;
         let asked = "ask what it is";
         let fd = MapFd::from_fd(fd).map_err(Error::call(object, asked))?;

@@ -65,7 +65,7 @@ impl Program {
         &self.shared.pin
     }
 
-    fn take(fd: OwnedFd, pin: Pin, object: &dyn fmt::Display) -> Result<Self, Error> {
+    pub(crate) fn take(fd: OwnedFd, pin: Pin, object: &dyn fmt::Display) -> Result<Self, Error> {
         expect_kind(object, fd.as_fd(), ObjectKind::Program)?;
         let asked = "ask what it is";
         let fd = raise(fd).map_err(Error::call(object, asked))?;
