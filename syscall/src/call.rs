@@ -79,26 +79,39 @@ pub(crate) const ATTEMPTS: u32 = 5;
 ///
 /// # Safety
 /// Every address in `attr` is zero, or valid for what `command` reads and writes there.
+#[inline]
 pub(crate) unsafe fn bpf<A: Pod>(command: Command, attr: &mut A) -> Result<c_long, CallError> {
     // SAFETY: passed on to the caller.
-    again(|| unsafe { bpf_once(command, attr) })
+    match unsafe { bpf_once(command, attr) } {
+        // SAFETY: as above.
+        Err(error) => again(error, || unsafe { bpf_once(command, attr) }),
+        done => done,
+    }
 }
 
-/// Makes a call until it is not interrupted, a few times.
-fn again(mut call: impl FnMut() -> Result<c_long, CallError>) -> Result<c_long, CallError> {
-    let mut attempt = 1;
-    loop {
+/// Makes a call that failed until it is not interrupted, a few times.
+#[cold]
+fn again(
+    mut error: CallError,
+    mut call: impl FnMut() -> Result<c_long, CallError>,
+) -> Result<c_long, CallError> {
+    for _ in 1..ATTEMPTS {
+        if !error.is_interruption() {
+            break;
+        }
         match call() {
-            Err(error) if error.is_interruption() && attempt < ATTEMPTS => attempt += 1,
-            result => return result,
+            Err(next) => error = next,
+            done => return done,
         }
     }
+    Err(error)
 }
 
 /// As [`bpf`], but an interrupted call is not made again.
 ///
 /// # Safety
 /// As [`bpf`].
+#[inline]
 pub(crate) unsafe fn bpf_once<A: Pod>(command: Command, attr: &mut A) -> Result<c_long, CallError> {
     let attr: *mut A = attr;
     let number = c_long::from(command.number);
@@ -119,7 +132,7 @@ unsafe fn bpf_with<A: Pod>(
 ) -> Result<c_long, CallError> {
     /// Says that there is such a block.
     const COMMON: c_long = 1 << 16;
-    again(|| {
+    let mut call = || {
         let (attr, common): (*mut A, *mut attr::Common) = (attr, common);
         let number = c_long::from(command.number) | COMMON;
         // SAFETY: both blocks are valid for the lengths passed; the addresses inside are good by this
@@ -135,9 +148,11 @@ unsafe fn bpf_with<A: Pod>(
             )
         };
         checked(command, result)
-    })
+    };
+    call().or_else(|error| again(error, call))
 }
 
+#[inline]
 fn checked(command: Command, result: c_long) -> Result<c_long, CallError> {
     if result >= 0 {
         Ok(result)
@@ -233,6 +248,7 @@ pub fn retire(fd: &OwnedFd) -> Result<(), CallError> {
 }
 
 /// The address of a slice that the kernel reads; zero for an empty one, which the kernel wants null.
+#[inline]
 pub(crate) fn address<T>(slice: &[T]) -> u64 {
     if slice.is_empty() {
         0
@@ -242,6 +258,7 @@ pub(crate) fn address<T>(slice: &[T]) -> u64 {
 }
 
 /// The address of a slice that the kernel writes.
+#[inline]
 pub(crate) fn address_mut<T>(slice: &mut [T]) -> u64 {
     if slice.is_empty() {
         0

@@ -28,6 +28,7 @@ impl CallError {
         move |errno| Self::new(call, errno)
     }
 
+    #[cold]
     pub(crate) fn last(call: &'static str) -> Self {
         Self::from_raw(call, Errno::last_raw())
     }
@@ -54,6 +55,7 @@ impl CallError {
     }
 
     /// The error number.
+    #[inline]
     #[must_use]
     pub const fn raw_os_error(&self) -> i32 {
         self.raw

@@ -96,9 +96,10 @@ impl MapShape {
     }
 
     /// Bytes of the value in a call with these element flags.
+    #[inline]
     #[must_use]
-    pub fn buffer_size_with(&self, flags: u64) -> usize {
-        if is_per_cpu(self.map_type) && flags & (ELEMENT_CPU | ELEMENT_ALL_CPUS) != 0 {
+    pub const fn buffer_size_with(&self, flags: u64) -> usize {
+        if flags & (ELEMENT_CPU | ELEMENT_ALL_CPUS) != 0 && is_per_cpu(self.map_type) {
             self.value_size as usize
         } else {
             self.buffer_size
@@ -195,19 +196,28 @@ impl MapFd {
     }
 
     /// The sizes of keys and values.
+    #[inline]
     #[must_use]
     pub const fn shape(&self) -> MapShape {
         self.shape
     }
 
+    #[inline]
     fn check_key(&self, command: Command, key: &[u8]) -> Result<(), CallError> {
         check(command, key.len(), self.shape.key_size as usize)
     }
 
+    #[inline]
     fn check_value(&self, command: Command, value: &[u8], flags: u64) -> Result<(), CallError> {
+        // The kernel looks at one of them first, whichever it likes.
+        const BOTH: u64 = ELEMENT_CPU | ELEMENT_ALL_CPUS;
+        if flags & BOTH == BOTH {
+            return Err(CallError::new(command.name, Errno::EINVAL));
+        }
         check(command, value.len(), self.shape.buffer_size_with(flags))
     }
 
+    #[inline]
     fn element(&self, key: &[u8], value: u64, flags: u64) -> attr::MapElement {
         attr::MapElement {
             map_fd: self.fd.as_raw_fd(),
@@ -224,6 +234,7 @@ impl MapFd {
     /// # Errors
     /// `ENOENT` without such an element, `EINVAL` for a slice of the wrong length, and what the
     /// kernel says.
+    #[inline]
     pub fn lookup(&self, key: &[u8], value: &mut [u8], flags: u64) -> Result<(), CallError> {
         self.read(Command::MAP_LOOKUP_ELEM, key, value, flags)
     }
@@ -233,10 +244,12 @@ impl MapFd {
     ///
     /// # Errors
     /// As [`Self::lookup`].
+    #[inline]
     pub fn take(&self, key: &[u8], value: &mut [u8], flags: u64) -> Result<(), CallError> {
         self.read(Command::MAP_LOOKUP_AND_DELETE_ELEM, key, value, flags)
     }
 
+    #[inline]
     fn read(
         &self,
         command: Command,
@@ -255,6 +268,7 @@ impl MapFd {
     ///
     /// # Errors
     /// `EINVAL` for a slice of the wrong length, and what the kernel says.
+    #[inline]
     pub fn update(&self, key: &[u8], value: &[u8], flags: u64) -> Result<(), CallError> {
         let command = Command::MAP_UPDATE_ELEM;
         self.check_key(command, key)?;
@@ -269,6 +283,7 @@ impl MapFd {
     /// # Errors
     /// `ENOENT` without such an element, `EINVAL` for a key of the wrong length, and what the
     /// kernel says.
+    #[inline]
     pub fn delete(&self, key: &[u8], flags: u64) -> Result<(), CallError> {
         let command = Command::MAP_DELETE_ELEM;
         self.check_key(command, key)?;
@@ -281,6 +296,7 @@ impl MapFd {
     ///
     /// # Errors
     /// `ENOENT` after the last, `EINVAL` for a slice of the wrong length, and what the kernel says.
+    #[inline]
     pub fn next_key(&self, key: Option<&[u8]>, next: &mut [u8]) -> Result<(), CallError> {
         let command = Command::MAP_GET_NEXT_KEY;
         self.check_key(command, next)?;
@@ -444,6 +460,7 @@ impl AsFd for MapFd {
     }
 }
 
+#[inline]
 fn check(command: Command, found: usize, expected: usize) -> Result<(), CallError> {
     if found == expected {
         Ok(())

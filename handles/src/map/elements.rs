@@ -71,12 +71,8 @@ impl Map {
         value: &mut [u8],
         flags: UpdateFlags,
     ) -> Result<bool, Error> {
-        self.check_key(key)?;
-        self.check_value(value, flags)?;
-        self.present(
-            self.kernel().lookup(key, value, flags.bits()),
-            "look an element up",
-        )
+        let found = self.kernel().lookup(key, value, flags.bits());
+        self.present(found, "look an element up", || (key, Some(value), flags))
     }
 
     /// Writes an element.
@@ -86,10 +82,10 @@ impl Map {
     /// is full; and what the kernel says.
     #[doc(alias = "bpf_map__update_elem")]
     pub fn update(&self, key: &[u8], value: &[u8], flags: UpdateFlags) -> Result<(), Error> {
-        self.check_key(key)?;
-        self.check_value(value, flags)?;
-        let result = self.kernel().update(key, value, flags.bits());
-        result.map_err(Error::call(self, "update an element"))
+        match self.kernel().update(key, value, flags.bits()) {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.refused(error, "update an element", key, Some(value), flags)),
+        }
     }
 
     /// Removes the element of `key`; whether there was one.
@@ -98,8 +94,10 @@ impl Map {
     /// A key of the wrong size, and what the kernel says (an array never lets go of an element).
     #[doc(alias = "bpf_map__delete_elem")]
     pub fn delete(&self, key: &[u8]) -> Result<bool, Error> {
-        self.check_key(key)?;
-        self.present(self.kernel().delete(key, 0), "delete an element")
+        let deleted = self.kernel().delete(key, 0);
+        self.present(deleted, "delete an element", || {
+            (key, None, UpdateFlags::ANY)
+        })
     }
 
     /// Removes the element of `key` and returns its value: for queues and stacks since 4.20, for
@@ -129,37 +127,53 @@ impl Map {
         value: &mut [u8],
         flags: UpdateFlags,
     ) -> Result<bool, Error> {
-        self.check_key(key)?;
-        self.check_value(value, flags)?;
         let taken = self.kernel().take(key, value, flags.bits());
-        self.present(taken, "take an element")
+        self.present(taken, "take an element", || (key, Some(value), flags))
     }
 
-    pub(super) fn check_key(&self, key: &[u8]) -> Result<(), Error> {
-        Error::size(self, "the key", key.len(), self.key_size() as usize)
-    }
-
-    pub(super) fn check_value(&self, value: &[u8], flags: UpdateFlags) -> Result<(), Error> {
-        if flags.contains(UpdateFlags::CPU | UpdateFlags::ALL_CPUS) {
-            return Err(Error::invalid(
-                self,
-                "flags CPU and ALL_CPUS exclude each other",
-            ));
-        }
-        let expected = self.shape().buffer_size_with(flags.bits());
-        Error::size(self, "the value", value.len(), expected)
-    }
-
-    /// `ENOENT` as an answer, not an error.
-    pub(super) fn present(
+    /// `ENOENT` as an answer, not an error; `given` are key, value and flags of the call.
+    #[inline]
+    pub(super) fn present<'a>(
         &self,
         result: Result<(), CallError>,
-        what: &'static str,
+        operation: &'static str,
+        given: impl FnOnce() -> (&'a [u8], Option<&'a mut [u8]>, UpdateFlags),
     ) -> Result<bool, Error> {
         match result {
             Ok(()) => Ok(true),
-            Err(error) if error.errno() == Errno::ENOENT => Ok(false),
-            Err(error) => Err(Error::call(self, what)(error)),
+            Err(error) if error.raw_os_error() == Errno::ENOENT as i32 => Ok(false),
+            Err(error) => {
+                let (key, value, flags) = given();
+                Err(self.refused(error, operation, key, value.as_deref(), flags))
+            }
+        }
+    }
+
+    /// Why a call did not work. One with a key or value of the wrong size never reached the kernel; what
+    /// is wrong is looked for only then, so that a call that works costs nothing more.
+    #[cold]
+    fn refused(
+        &self,
+        error: CallError,
+        operation: &'static str,
+        key: &[u8],
+        value: Option<&[u8]>,
+        flags: UpdateFlags,
+    ) -> Error {
+        let sizes = || {
+            if flags.contains(UpdateFlags::CPU | UpdateFlags::ALL_CPUS) {
+                let what = "flags CPU and ALL_CPUS exclude each other";
+                return Err(Error::invalid(self, what));
+            }
+            Error::size(self, "the key", key.len(), self.key_size() as usize)?;
+            let expected = self.shape().buffer_size_with(flags.bits());
+            value.map_or(Ok(()), |value| {
+                Error::size(self, "the value", value.len(), expected)
+            })
+        };
+        match sizes() {
+            Ok(()) => Error::call(self, operation)(error),
+            Err(wrong) => wrong,
         }
     }
 }
