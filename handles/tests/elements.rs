@@ -231,6 +231,27 @@ fn threads_that_change_a_map_do_not_keep_a_walk_from_ending() {
 }
 
 #[test]
+fn what_goes_away_is_left_out_of_a_walk_through_all_objects() {
+    if !root() {
+        return;
+    }
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                drop([counter(), counter(), counter()]);
+            }
+        });
+        let kept = counter();
+        for _ in 0..50 {
+            let ids: Vec<_> = Map::all().map(|map| map.unwrap().id()).collect();
+            assert!(ids.is_sorted() && ids.contains(&kept.id()));
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
 fn the_value_of_one_cpu_is_read_by_itself() {
     if !root() {
         return;
