@@ -16,8 +16,9 @@ mod support;
 use std::net::UdpSocket;
 use std::time::Duration;
 
+use purebpf::insn::LinkType;
 use purebpf::{Link, Object, RingBuffer, attach};
-use support::{fixture, getpgid, has_kprobes, lacks, open, wait_for};
+use support::{fixture, getpgid, has_kprobes, lacks, older_than, open, wait_for};
 
 /// The kinds of `attach.bpf.c`.
 mod kind {
@@ -257,6 +258,19 @@ fn fentry_and_fexit_see_a_function_of_the_kernel() {
 }
 
 #[test]
+fn sections_of_many_traced_functions_attach_by_themselves() {
+    if !common::root() || older_than(7, 2) {
+        return;
+    }
+    for program in ["on_fentry_multi", "on_fexit_multi_s", "on_fsession_multi"] {
+        let mut spec = open("sections.bpf.o");
+        spec.load_only([program]).unwrap();
+        let link = purebpf::load(&spec).unwrap().attach(program).unwrap();
+        assert_eq!(link.info().unwrap().link_type, LinkType::TRACING_MULTI);
+    }
+}
+
+#[test]
 fn attach_all_follows_the_section_names() {
     if !common::root() || !common::tracefs() {
         return;
@@ -287,7 +301,8 @@ fn a_section_that_names_nothing_says_so() {
         let error = object.attach("on_xdp").unwrap_err().to_string();
         assert_eq!(
             error,
-            "program `on_xdp`: section `xdp` does not say what to attach it to"
+            "program `on_xdp`: section `xdp` does not say what to attach it to; it takes a network \
+             device (`attach::Xdp`)"
         );
     }
 }

@@ -17,6 +17,8 @@ use std::path::Path;
 
 use purebpf::btf::Kind;
 use purebpf::handles::TestRun;
+use purebpf::handles::attach::TracingMulti;
+use purebpf::insn::AttachType;
 use purebpf::plan::{Reference, TargetKernel as _};
 use purebpf::{Loader, Object, ObjectSpec, RunningKernel};
 use support::{lacks, number, open, variable};
@@ -113,6 +115,33 @@ fn a_function_of_a_module_is_traced() {
         run(&caller, "look_up_from_tc");
         assert_eq!(traced(), 1, "{program}");
     }
+}
+
+#[test]
+fn many_functions_of_a_module_are_traced_by_one_link() {
+    if !conntrack() || support::older_than(7, 2) {
+        return;
+    }
+    let caller = purebpf::load(&only("module_functions.bpf.o", &["look_up_from_tc"])).unwrap();
+    let mut spec = only("modules.bpf.o", &["on_entry"]);
+    let program = spec.program_mut("on_entry").unwrap();
+    program.expected_attach_type = AttachType::TRACE_FENTRY_MULTI;
+    program.attach_target = Some("nf_conntrack:*".into());
+    let object = purebpf::load(&spec).unwrap();
+    let traced = || number(&variable(&object, &spec, ".bss", "traced"));
+    let target = TracingMulti::pattern("nf_conntrack:nf_conntrack_find_*");
+    let link = object.program("on_entry").unwrap().attach(target).unwrap();
+    run(&caller, "look_up_from_tc");
+    let seen = traced();
+    assert!(seen > 0);
+    drop(link);
+    run(&caller, "look_up_from_tc");
+    assert_eq!(traced(), seen);
+
+    let program = spec.program_mut("on_entry").unwrap();
+    program.attach_target = Some("no_such_module:*".into());
+    let error = purebpf::load(&spec).unwrap_err();
+    assert!(error.to_string().contains("no_such_module"), "{error}");
 }
 
 #[test]

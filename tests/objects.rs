@@ -434,6 +434,29 @@ fn struct_ops_carries_a_connection_until_its_link_is_dropped() {
     assert!(is_available("purebpf_plain"));
     drop(links);
     assert!(!is_available("purebpf_plain"));
+    if older_than(6, 4) {
+        return;
+    }
+
+    // By a link of the kernel's, another one can take the place: whoever connects from then on has it.
+    let mut spec = spec;
+    spec.map_mut("plain").unwrap().flags |= MapFlags::LINK;
+    let [first, second] = [(); 2].map(|()| purebpf::load(&spec).unwrap());
+    let calls = |object: &Object| number(&variable(object, &spec, ".bss", "calls"));
+    let links = first.attach_all().unwrap();
+    carry_a_connection("purebpf_plain");
+    let last = calls(&first);
+    assert!(last > 0);
+    second
+        .struct_ops("plain")
+        .unwrap()
+        .replace(&links[0])
+        .unwrap();
+    carry_a_connection("purebpf_plain");
+    assert!(calls(&second) > 0);
+    assert_eq!(calls(&first), last);
+    drop(links);
+    assert!(!is_available("purebpf_plain"));
 }
 
 #[test]

@@ -1,15 +1,12 @@
 //! Every object of a folder, on both sides, each in a process of its own.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::path::Path;
 
-use anyhow::Context as _;
 use purebpf::insn::{Endian, Insn, disasm};
 
-use crate::known;
-use crate::report::{MapResult, ProgramRow, Report};
+use crate::reasons::Refusals;
+use crate::report::{Failure, MapResult, ProgramRow, Report};
+use crate::{known, workers};
 
 /// How many objects, programs and maps fared how.
 #[derive(Default)]
@@ -30,6 +27,9 @@ struct Tally {
     different_in_kernel: usize,
     map_rows: usize,
     different_maps: usize,
+    same_infos: [usize; 2],
+    different_infos: [usize; 2],
+    refusals: Refusals,
 }
 
 /// What became of programs, or of maps, each by itself.
@@ -59,31 +59,13 @@ impl Outcomes {
 }
 
 pub fn run(folder: &Path, jobs: usize, neither: bool) -> anyhow::Result<()> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
-        .with_context(|| format!("reading {}", folder.display()))?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|ending| ending == "o"))
-        .collect();
-    files.sort();
-    let reports = Mutex::new(Vec::new());
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..jobs.max(1) {
-            scope.spawn(|| {
-                while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let report = one(file);
-                    reports.lock().unwrap().push((file.clone(), report));
-                }
-            });
-        }
-    });
-    let mut reports = reports.into_inner().unwrap();
-    reports.sort_by(|a, b| a.0.cmp(&b.0));
+    let files = workers::objects(folder)?;
+    let reports = workers::each(&files, jobs, |file| vec!["one".into(), file.into()]);
     let mut tally = Tally {
         lists_neither: neither,
         ..Tally::default()
     };
-    for (file, report) in &reports {
+    for (file, report) in files.iter().zip(&reports) {
         match report {
             Ok(report) => tally.add(report),
             Err(error) => {
@@ -92,6 +74,7 @@ pub fn run(folder: &Path, jobs: usize, neither: bool) -> anyhow::Result<()> {
             }
         }
     }
+    tally.refusals.print();
     tally.print();
     anyhow::ensure!(
         tally.unexplained == 0,
@@ -101,20 +84,10 @@ pub fn run(folder: &Path, jobs: usize, neither: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn one(file: &Path) -> anyhow::Result<Report> {
-    let output = Command::new(std::env::current_exe()?)
-        .arg("one")
-        .arg(file)
-        .stderr(Stdio::null())
-        .output()?;
-    serde_json::from_slice(&output.stdout)
-        .with_context(|| format!("the process ended with {}", output.status))
-}
-
 impl Tally {
     /// A difference in something of a file, or in the whole if `name` is empty.
     fn differ(&mut self, kind: &str, file: &str, name: &str, what: &str) {
-        match known::reason(file, name) {
+        match known::reason(file, name, what) {
             Some(_) => self.explained += 1,
             None => {
                 self.unexplained += 1;
@@ -128,15 +101,16 @@ impl Tally {
         self.objects += 1;
         for (index, side) in [libbpf, ours].into_iter().enumerate() {
             self.opened[index] += usize::from(side.opened());
-            self.whole[index] += usize::from(side.whole);
+            self.whole[index] += usize::from(side.whole());
         }
-        let reason = |error: &Option<String>| error.clone().unwrap_or_default();
+        self.refusals
+            .add(file, libbpf.open_error.as_ref(), ours.open_error.as_ref());
         if libbpf.opened() != ours.opened() {
-            let why = reason(&libbpf.open_error) + &reason(&ours.open_error);
+            let why = said(libbpf.open_error.as_ref().or(ours.open_error.as_ref()));
             self.differ("OPEN", file, "", &only(ours.opened(), "opens", &why));
-        } else if libbpf.whole != ours.whole {
-            let why = reason(&libbpf.whole_error) + &reason(&ours.whole_error);
-            self.differ("WHOLE", file, "", &only(ours.whole, "loads", &why));
+        } else if libbpf.whole() != ours.whole() {
+            let why = said(libbpf.whole_error.as_ref().or(ours.whole_error.as_ref()));
+            self.differ("WHOLE", file, "", &only(ours.whole(), "loads", &why));
         }
         if libbpf.opened() && ours.opened() {
             self.maps(report);
@@ -158,6 +132,9 @@ impl Tally {
     fn maps(&mut self, report: &Report) {
         let Report { file, libbpf, ours } = report;
         self.map_rows += libbpf.maps.len();
+        if libbpf.maps.is_empty() && !ours.maps.is_empty() {
+            println!("MAPS {file}: only purebpf plans them");
+        }
         for theirs in &libbpf.maps {
             let mine = ours.maps.iter().find(|map| map.name == theirs.name);
             if mine != Some(theirs) {
@@ -180,55 +157,64 @@ impl Tally {
             (Some(a), Some(b)) if a == b => {}
             (Some(a), Some(b)) => self.differ("CREATED", file, name, &format!("{a:?} here {b:?}")),
             (None, None) => {
-                self.errors(file, name, theirs.errno, ours.errno, ours.error.as_deref())
+                self.errors(file, name, theirs.failure.as_ref(), ours.failure.as_ref());
             }
             (_, ours_is) => {
-                let why = ours.error.as_ref().or(theirs.error.as_ref());
-                let why = why.map_or("", String::as_str);
-                self.differ(
-                    "CREATE",
-                    file,
-                    name,
-                    &only(ours_is.is_some(), "creates", why),
-                );
+                let why = said(ours.failure.as_ref().or(theirs.failure.as_ref()));
+                let what = only(ours_is.is_some(), "creates", &why);
+                self.differ("CREATE", file, name, &what);
             }
         }
     }
 
     /// What the kernel refuses it refuses for the same reason; what never came so far has no number.
-    fn errors(&mut self, file: &str, name: &str, theirs: i32, ours: i32, why: Option<&str>) {
-        let why = first_line(why.unwrap_or_default());
+    fn errors(&mut self, file: &str, name: &str, theirs: Option<&Failure>, ours: Option<&Failure>) {
+        let number = |side: Option<&Failure>| side.map_or(0, |failure| failure.errno);
+        let why = said(ours);
+        let (theirs, ours) = (number(theirs), number(ours));
+        let what = format!("{theirs}, here {ours}: {}", first_line(&why));
         if self.lists_neither {
-            println!("NEITHER {file} {name}: {theirs}, here {ours}: {why}");
+            println!("NEITHER {file} {name}: {what}");
         }
         if ours != 0 && theirs != ours {
-            self.differ(
-                "ERRNO",
-                file,
-                name,
-                &format!("{theirs}, here {ours}: {why}"),
-            );
+            self.differ("ERRNO", file, name, &what);
         }
     }
 
     fn program(&mut self, file: &str, theirs: &ProgramRow, ours: &ProgramRow) {
         let name = &theirs.name;
+        let what = format!("{file} {name}");
+        self.refusals
+            .add(&what, theirs.failure.as_ref(), ours.failure.as_ref());
         self.programs.add(theirs.loaded, ours.loaded);
         if theirs.loaded != ours.loaded {
-            let why = ours.error.as_ref().or(theirs.error.as_ref());
-            let why = why.map_or("", String::as_str);
-            self.differ("LOAD", file, name, &only(ours.loaded, "loads", why));
+            let why = said(ours.failure.as_ref().or(theirs.failure.as_ref()));
+            self.differ("LOAD", file, name, &only(ours.loaded, "loads", &why));
         } else if !ours.loaded {
-            self.errors(file, name, theirs.errno, ours.errno, ours.error.as_deref());
+            self.errors(file, name, theirs.failure.as_ref(), ours.failure.as_ref());
         }
         match (&theirs.insns, &ours.insns) {
             (Some(a), Some(b)) if a == b && theirs.maps == ours.maps => self.same_insns += 1,
-            (Some(a), Some(b)) => {
+            (Some(_), Some(_)) => {
                 self.different_insns += 1;
-                self.differ("INSNS", file, name, &difference(a, b, theirs, ours));
+                self.differ("INSNS", file, name, &difference(theirs, ours));
             }
             (None, None) => {}
             _ => self.insns_of_one += 1,
+        }
+        if theirs.insns.is_some() && ours.insns.is_some() {
+            let infos = [
+                ("FUNC_INFO", &theirs.func_info, &ours.func_info),
+                ("LINE_INFO", &theirs.line_info, &ours.line_info),
+            ];
+            for (index, (label, theirs, ours)) in infos.into_iter().enumerate() {
+                if theirs == ours {
+                    self.same_infos[index] += 1;
+                } else {
+                    self.different_infos[index] += 1;
+                    self.differ(label, file, name, &first_difference(theirs, ours));
+                }
+            }
         }
         if theirs.loaded && ours.loaded && theirs.attach_type != ours.attach_type {
             let (a, b) = (theirs.attach_type, ours.attach_type);
@@ -263,6 +249,14 @@ impl Tally {
             "final instructions           {} same, {} differ, {} of one side only",
             self.same_insns, self.different_insns, self.insns_of_one
         );
+        for (index, label) in ["function", "line"].into_iter().enumerate() {
+            println!(
+                "{:<28} {} same, {} differ",
+                format!("{label} information"),
+                self.same_infos[index],
+                self.different_infos[index]
+            );
+        }
         println!(
             "programs in the kernel       {} same, {} differ",
             self.same_in_kernel, self.different_in_kernel
@@ -283,18 +277,38 @@ fn only(is_ours: bool, does: &str, why: &str) -> String {
     format!("only {who} {does} it: {}", first_line(why))
 }
 
+fn said(failure: Option<&Failure>) -> String {
+    failure.map(Failure::text).unwrap_or_default()
+}
+
 fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
 }
 
-fn difference(a: &[u64], b: &[u64], theirs: &ProgramRow, ours: &ProgramRow) -> String {
-    let at = a.iter().zip(b).position(|(a, b)| a != b);
+/// The first words that differ.
+fn first_difference(theirs: &[u32], ours: &[u32]) -> String {
+    match theirs.iter().zip(ours).position(|(a, b)| a != b) {
+        Some(at) => format!("word {at}: {}, here {}", theirs[at], ours[at]),
+        None => format!("{} words, here {}", theirs.len(), ours.len()),
+    }
+}
+
+/// How the final instructions of a program differ, and what goes with them.
+pub fn difference(theirs: &ProgramRow, ours: &ProgramRow) -> String {
+    let of = |row: &ProgramRow| row.insns.clone().unwrap_or_default();
+    let (a, b) = (of(theirs), of(ours));
+    let at = a.iter().zip(&b).position(|(a, b)| a != b);
     let Some(at) = at else {
         if a.len() != b.len() {
             return format!("{} instructions, here {}", a.len(), b.len());
         }
-        let maps = theirs.maps.iter().zip(&ours.maps).find(|(a, b)| a != b);
-        return format!("maps differ: {maps:?}");
+        if theirs.maps != ours.maps {
+            let maps = theirs.maps.iter().zip(&ours.maps).find(|(a, b)| a != b);
+            return format!("maps differ: {maps:?}");
+        }
+        let functions = first_difference(&theirs.func_info, &ours.func_info);
+        let lines = first_difference(&theirs.line_info, &ours.line_info);
+        return format!("function information: {functions}; line information: {lines}");
     };
     let text = |words: &[u64]| {
         let insns: Vec<Insn> = words
@@ -307,5 +321,5 @@ fn difference(a: &[u64], b: &[u64], theirs: &ProgramRow, ours: &ProgramRow) -> S
             .next()
             .map_or_else(String::new, |(_, text)| text.to_string())
     };
-    format!("instruction {at}: {}, here {}", text(a), text(b))
+    format!("instruction {at}: {}, here {}", text(&a), text(&b))
 }

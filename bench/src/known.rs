@@ -1,4 +1,4 @@
-//! Differences from libbpf that are on purpose, or its version's: what of our fixtures, and why.
+//! Differences from libbpf that are on purpose, or its version's, and why.
 
 struct Known {
     file: &'static str,
@@ -15,10 +15,7 @@ const SINCE_1_8: &str = "libbpf knows this section from 1.8 on, here is 1.7";
 
 #[rustfmt::skip]
 const KNOWN: &[Known] = &[
-    Known { file: "choices.bpf.o", name: "holder", why: EMPTY_SLOT },
     Known { file: "map_kinds.bpf.o", name: "typed_ring", why: RING_WITH_TYPE },
-    Known { file: "maps.bpf.o", name: "head", why: EMPTY_SLOT },
-    Known { file: "maps.bpf.o", name: "outer", why: EMPTY_SLOT },
     Known { file: "sections.bpf.o", name: "on_tracepoint_s", why: SINCE_1_8 },
     Known { file: "sections.bpf.o", name: "on_tp_s", why: SINCE_1_8 },
     Known { file: "sections.bpf.o", name: "on_raw_tracepoint_s", why: SINCE_1_8 },
@@ -32,10 +29,17 @@ const KNOWN: &[Known] = &[
     Known { file: "sections.bpf.o", name: "on_fexit_multi_s", why: SINCE_1_8 },
 ];
 
-/// Why something of a file may differ.
-pub fn reason(file: &str, name: &str) -> Option<&'static str> {
-    KNOWN
+/// What libbpf says where it fails for a reason that is known, in any file.
+const SAID: &[(&str, &str)] = &[("failed to initialize slot [", EMPTY_SLOT)];
+
+/// Why something of a file may differ, of which this is said.
+pub fn reason(file: &str, name: &str, said: &str) -> Option<&'static str> {
+    let of_file = KNOWN
         .iter()
         .find(|known| known.file == file && known.name == name)
-        .map(|known| known.why)
+        .map(|known| known.why);
+    of_file.or_else(|| {
+        let said = SAID.iter().find(|(part, _)| said.contains(part));
+        said.map(|(_, why)| *why)
+    })
 }

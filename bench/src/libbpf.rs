@@ -6,8 +6,8 @@ use std::ptr;
 
 use libbpf_sys as sys;
 
-use crate::kernel;
-use crate::report::{MapResult, MapRow, ProgramRow, Side};
+use crate::report::{Failure, MapResult, MapRow, ProgramRow, Side, trimmed};
+use crate::{kernel, messages};
 
 struct Object(ptr::NonNull<sys::bpf_object>);
 
@@ -15,6 +15,12 @@ impl Drop for Object {
     fn drop(&mut self) {
         unsafe { sys::bpf_object__close(self.0.as_ptr()) }
     }
+}
+
+#[derive(Default)]
+struct Declared {
+    inner: Option<Box<MapRow>>,
+    contents: Vec<u8>,
 }
 
 fn errno() -> i32 {
@@ -29,8 +35,20 @@ fn text(chars: *const std::ffi::c_char) -> String {
 
 impl Object {
     fn open(path: &Path) -> Result<Self, i32> {
-        let path = CString::new(path.to_string_lossy().as_bytes()).map_err(|_| 22)?;
-        let object = unsafe { sys::bpf_object__open_file(path.as_ptr(), ptr::null()) };
+        Self::open_for(path, None)
+    }
+
+    /// Opens it for the kernel whose BTF is in a file.
+    fn open_for(path: &Path, btf: Option<&Path>) -> Result<Self, i32> {
+        let text = |path: &Path| CString::new(path.to_string_lossy().as_bytes()).map_err(|_| 22);
+        let path = text(path)?;
+        let btf = btf.map(text).transpose()?;
+        let options = sys::bpf_object_open_opts {
+            sz: size_of::<sys::bpf_object_open_opts>() as _,
+            btf_custom_path: btf.as_ref().map_or(ptr::null(), |path| path.as_ptr()),
+            ..Default::default()
+        };
+        let object = unsafe { sys::bpf_object__open_file(path.as_ptr(), &options) };
         ptr::NonNull::new(object).map(Self).ok_or_else(errno)
     }
 
@@ -50,6 +68,17 @@ impl Object {
             (!map.is_null()).then_some(map)
         };
         std::iter::successors(next(ptr::null_mut()), move |map| next(*map))
+    }
+
+    /// Names and sections of the programs.
+    fn names(&self) -> Vec<(String, String)> {
+        let names = self.programs().map(|p| unsafe {
+            (
+                text(sys::bpf_program__name(p)),
+                text(sys::bpf_program__section_name(p)),
+            )
+        });
+        names.collect()
     }
 
     fn only(&self, wanted: &str) {
@@ -78,19 +107,45 @@ impl Object {
         -unsafe { sys::bpf_object__load(self.0.as_ptr()) }
     }
 
-    fn map_rows(&self) -> Vec<MapRow> {
-        let row = |map: *mut sys::bpf_map| unsafe {
-            MapRow {
-                name: text(sys::bpf_map__name(map)),
-                ty: sys::bpf_map__type(map),
-                key_size: sys::bpf_map__key_size(map),
-                value_size: sys::bpf_map__value_size(map),
-                max_entries: sys::bpf_map__max_entries(map),
-                flags: sys::bpf_map__map_flags(map),
-                extra: sys::bpf_map__map_extra(map),
+    /// What is there of maps until the object is prepared: inner maps, and variables as the file
+    /// has them (the kernel initialises some).
+    fn declared(&self) -> Vec<Declared> {
+        let declared = |map| {
+            let inner = unsafe { sys::bpf_map__inner_map(map) };
+            let inner = (!inner.is_null()).then(|| Box::new(map_row(inner, Declared::default())));
+            let is_internal = unsafe { sys::bpf_map__is_internal(map) };
+            Declared {
+                inner,
+                contents: if is_internal {
+                    initial_value(map)
+                } else {
+                    Vec::new()
+                },
             }
         };
-        self.maps().map(row).collect()
+        self.maps().map(declared).collect()
+    }
+
+    fn map_rows(&self, declared: Vec<Declared>) -> Vec<MapRow> {
+        let rows = self.maps().zip(declared);
+        rows.map(|(map, declared)| map_row(map, declared)).collect()
+    }
+
+    /// Puts what the object would load of a program into the row, and says whether fds of modules'
+    /// BTF are in it.
+    fn describe(&self, program: *mut sys::bpf_program, row: &mut ProgramRow) -> bool {
+        let (insns, maps, has_modules) = self.instructions(program);
+        row.insns = Some(insns);
+        row.maps = maps;
+        unsafe {
+            let functions = sys::bpf_program__func_info(program);
+            let count = sys::bpf_program__func_info_cnt(program);
+            row.func_info = words(functions.cast(), count * 2);
+            let lines = sys::bpf_program__line_info(program);
+            let count = sys::bpf_program__line_info_cnt(program);
+            row.line_info = words(lines.cast(), count * 4);
+        }
+        has_modules
     }
 
     /// Final instructions with fds zeroed, the maps that they refer to, and whether fds of modules'
@@ -138,36 +193,119 @@ impl Object {
     }
 }
 
+fn words(start: *const u32, count: u32) -> Vec<u32> {
+    if start.is_null() {
+        return Vec::new();
+    }
+    unsafe { std::slice::from_raw_parts(start, count as usize).to_vec() }
+}
+
+fn map_row(map: *mut sys::bpf_map, declared: Declared) -> MapRow {
+    unsafe {
+        let pin = sys::bpf_map__pin_path(map);
+        let ty = sys::bpf_map__type(map);
+        // That of struct_ops is told in another way, though libbpf goes on to have it.
+        let has_types = ty != sys::BPF_MAP_TYPE_STRUCT_OPS;
+        MapRow {
+            name: text(sys::bpf_map__name(map)),
+            ty,
+            key_size: sys::bpf_map__key_size(map),
+            value_size: sys::bpf_map__value_size(map),
+            max_entries: sys::bpf_map__max_entries(map),
+            flags: sys::bpf_map__map_flags(map),
+            extra: sys::bpf_map__map_extra(map),
+            numa_node: sys::bpf_map__numa_node(map),
+            ifindex: sys::bpf_map__ifindex(map),
+            key_type: sys::bpf_map__btf_key_type_id(map) * u32::from(has_types),
+            value_type: sys::bpf_map__btf_value_type_id(map) * u32::from(has_types),
+            pin: (!pin.is_null()).then(|| text(pin)),
+            autocreate: sys::bpf_map__autocreate(map),
+            contents: trimmed(&configuration(map).unwrap_or(declared.contents)),
+            inner: declared.inner,
+        }
+    }
+}
+
+fn initial_value(map: *mut sys::bpf_map) -> Vec<u8> {
+    unsafe {
+        let mut size = 0;
+        let start = sys::bpf_map__initial_value(map, &mut size);
+        match start.is_null() {
+            true => Vec::new(),
+            false => std::slice::from_raw_parts(start.cast(), size as usize).to_vec(),
+        }
+    }
+}
+
+/// What is in `.kconfig`, which is known once the kernel has it.
+fn configuration(map: *mut sys::bpf_map) -> Option<Vec<u8>> {
+    unsafe {
+        if !text(sys::bpf_map__name(map)).ends_with(".kconfig") {
+            return None;
+        }
+        let mut value = vec![0; sys::bpf_map__value_size(map) as usize];
+        let key = 0u32;
+        let (key, start) = (ptr::from_ref(&key).cast(), value.as_mut_ptr().cast());
+        (sys::bpf_map_lookup_elem(sys::bpf_map__fd(map), key, start) == 0).then_some(value)
+    }
+}
+
+/// What says that the kernel was asked and refused.
+const BY_KERNEL: &[&str] = &[
+    "failed to create: -",
+    "failed to create inner map: -",
+    "BPF program load failed",
+    "BPF_PROG_LOAD",
+    "Error loading .BTF into kernel: ",
+    "Failed to set initial contents",
+    "failed to initialize slot",
+    "failed to set initial",
+    "Failed to freeze map",
+];
+
+fn failure(errno: i32) -> Failure {
+    let messages: Vec<String> = messages::take()
+        .into_iter()
+        .map(|message| message.trim_start_matches("libbpf: ").to_owned())
+        .collect();
+    let by_kernel = messages
+        .iter()
+        .any(|message| BY_KERNEL.iter().any(|part| message.contains(part)));
+    Failure {
+        errno,
+        messages,
+        by_kernel,
+    }
+}
+
 /// Everything about one object.
 pub fn results(path: &Path) -> Side {
-    be_quiet();
+    messages::listen();
     let object = match Object::open(path) {
         Ok(object) => object,
         Err(errno) => {
             return Side {
-                open_error: Some(format!("errno {errno}")),
+                open_error: Some(failure(errno)),
                 ..Side::default()
             };
         }
     };
-    let maps = object.map_rows();
-    let names: Vec<(String, String)> = object
-        .programs()
-        .map(|p| unsafe {
-            (
-                text(sys::bpf_program__name(p)),
-                text(sys::bpf_program__section_name(p)),
-            )
-        })
+    let names = object.names();
+    let names_of_maps: Vec<String> = object
+        .maps()
+        .map(|map| text(unsafe { sys::bpf_map__name(map) }))
         .collect();
     let errno = object.load();
     drop(object);
+    let whole_error = (errno != 0).then(|| failure(errno));
     Side {
         open_error: None,
-        whole: errno == 0,
-        whole_error: (errno != 0).then(|| format!("errno {errno}")),
-        created: maps.iter().map(|map| map_alone(path, &map.name)).collect(),
-        maps,
+        whole_error,
+        created: names_of_maps
+            .iter()
+            .map(|name| map_alone(path, name))
+            .collect(),
+        maps: maps(path, &names_of_maps),
         programs: names
             .into_iter()
             .map(|(name, section)| alone(path, name, section))
@@ -175,11 +313,46 @@ pub fn results(path: &Path) -> Side {
     }
 }
 
+/// The maps as they are created where no program is loaded; if the kernel refuses one, those that
+/// can be created without the others.
+fn maps(path: &Path, names: &[String]) -> Vec<MapRow> {
+    let Ok(object) = Object::open(path) else {
+        return Vec::new();
+    };
+    object.only("");
+    let declared = object.declared();
+    messages::take();
+    match object.prepare() {
+        0 => object.map_rows(declared),
+        errno if failure(errno).by_kernel => {
+            let rows = names.iter().filter_map(|name| map_of_its_own(path, name));
+            rows.collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Nothing of a map of struct_ops, whose attributes come from programs.
+fn map_of_its_own(path: &Path, name: &str) -> Option<MapRow> {
+    let object = Object::open(path).ok()?;
+    object.only_map(name, false);
+    let declared = object.declared();
+    let is_struct_ops = |map: &MapRow| map.ty == sys::BPF_MAP_TYPE_STRUCT_OPS;
+    let is_created = object.prepare() == 0;
+    let rows = is_created.then(|| object.map_rows(declared))?;
+    let mut row = rows
+        .into_iter()
+        .find(|row| row.name == name && !is_struct_ops(row))?;
+    row.autocreate = true;
+    Some(row)
+}
+
 fn map_alone(path: &Path, name: &str) -> MapResult {
     let mut result = MapResult {
         name: name.to_owned(),
         ..MapResult::default()
     };
+    messages::take();
     let Ok(object) = Object::open(path) else {
         return result;
     };
@@ -190,13 +363,13 @@ fn map_alone(path: &Path, name: &str) -> MapResult {
     // Slots of other maps are filled at the load, created or not; only struct_ops needs programs.
     let is_struct_ops = unsafe { sys::bpf_map__type(map) } == sys::BPF_MAP_TYPE_STRUCT_OPS;
     object.only_map(name, is_struct_ops);
-    result.errno = match is_struct_ops {
+    let errno = match is_struct_ops {
         true => object.load(),
         false => object.prepare(),
     };
-    match result.errno {
+    match errno {
         0 => result.kernel = kernel::map(unsafe { sys::bpf_map__fd(map) }),
-        errno => result.error = Some(format!("errno {errno}")),
+        errno => result.failure = Some(failure(errno)),
     }
     result
 }
@@ -207,33 +380,74 @@ fn alone(path: &Path, name: String, section: String) -> ProgramRow {
         section,
         ..ProgramRow::default()
     };
+    messages::take();
     let Ok(object) = Object::open(path) else {
         return row;
     };
     object.only(&row.name);
-    row.errno = object.prepare();
-    if row.errno != 0 {
-        row.error = Some(format!("prepare: errno {}", row.errno));
-        return row;
+    match object.prepare() {
+        0 => {}
+        errno => {
+            row.failure = Some(failure(errno));
+            return row;
+        }
     }
     let named = |p: &*mut sys::bpf_program| text(unsafe { sys::bpf_program__name(*p) }) == row.name;
     let Some(program) = object.programs().find(named) else {
         return row;
     };
-    let (insns, maps, has_modules) = object.instructions(program);
-    row.insns = Some(insns);
-    row.maps = maps;
-    row.errno = object.load();
-    row.loaded = row.errno == 0;
+    let has_modules = object.describe(program, &mut row);
+    let errno = object.load();
+    row.loaded = errno == 0;
     // A USDT probe's is settled only now.
     row.attach_type = Some(unsafe { sys::bpf_program__expected_attach_type(program) });
     match row.loaded {
         true => {
             row.kernel = kernel::program(unsafe { sys::bpf_program__fd(program) }, has_modules);
         }
-        false => row.error = Some(format!("load: errno {}", row.errno)),
+        false => row.failure = Some(failure(errno)),
     }
     row
+}
+
+/// What it would load of an object or of one of its programs, for this kernel or for the one whose
+/// BTF is in a file.
+pub fn prepared(path: &Path, btf: Option<&Path>, only: Option<&str>) -> Side {
+    messages::listen();
+    let object = match Object::open_for(path, btf) {
+        Ok(object) => object,
+        Err(errno) => {
+            return Side {
+                open_error: Some(failure(errno)),
+                ..Side::default()
+            };
+        }
+    };
+    if let Some(only) = only {
+        object.only(only);
+    }
+    let declared = object.declared();
+    let errno = object.prepare();
+    let whole_error = (errno != 0).then(|| failure(errno));
+    let mut rows = Vec::new();
+    for (program, (name, section)) in object.programs().zip(object.names()) {
+        let mut row = ProgramRow {
+            name,
+            section,
+            ..ProgramRow::default()
+        };
+        if errno == 0 && unsafe { sys::bpf_program__autoload(program) } {
+            object.describe(program, &mut row);
+        }
+        rows.push(row);
+    }
+    Side {
+        open_error: None,
+        whole_error,
+        maps: object.map_rows(declared),
+        created: Vec::new(),
+        programs: rows,
+    }
 }
 
 /// Lets libbpf print nothing.

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! compare.rs  cargo run --release -- compare DIR: program by program against libbpf
+//! plan.rs     cargo run --release -- plan DIR --btf FILES...: the same for other kernels, not loaded
+//! broken/     cargo run --release -- break DIR: objects broken on purpose
 //! kernel.rs   what the kernel says of maps and programs
 //! known.rs    differences from libbpf that have a reason
 //! speed.rs    cargo run --release -- speed: instructions and time to load an object
@@ -18,9 +20,13 @@
 //! libbpf.rs   what libbpf makes of an object; libbpf_dump.rs what it prints of types and values
 //! ours.rs     what purebpf makes of it
 //! peers.rs    libbpf-rs and aya
+//! messages.rs what libbpf prints meanwhile
+//! workers.rs  objects in processes of their own
+//! reasons.rs  who refuses what, and why
 //! report.rs   both sides' results, and how they differ
 //! ```
 
+mod broken;
 mod btf;
 mod compare;
 mod corpus;
@@ -31,15 +37,19 @@ mod libbpf;
 mod libbpf_dump;
 mod light;
 mod maps;
+mod messages;
 mod ours;
 mod peers;
+mod plan;
 mod probes;
 mod read;
+mod reasons;
 mod report;
 mod ring;
 mod scale;
 mod size;
 mod speed;
+mod workers;
 
 use std::path::PathBuf;
 
@@ -69,6 +79,23 @@ enum Command {
         /// The object
         file: PathBuf,
     },
+    /// Plan every object of a folder for other kernels, and list differences from libbpf
+    Plan(plan::Arguments),
+    /// The same for one object, results as JSON
+    PlanOne {
+        /// The object
+        file: PathBuf,
+        /// Files with raw BTF
+        #[arg(long, num_args = 1..)]
+        btf: Vec<PathBuf>,
+        /// Every program by itself as well
+        #[arg(long)]
+        alone: bool,
+    },
+    /// Break objects on purpose, and list who refuses them before the kernel is asked, and why
+    Break(broken::Arguments),
+    /// A part of that, results as JSON
+    BreakShare(broken::Share),
     /// Instructions and time of every loader, for two objects of the tests (needs valgrind)
     Speed {
         /// How many times each loads for the time, of which the median counts
@@ -200,6 +227,10 @@ fn main() -> anyhow::Result<()> {
             println!("{}", serde_json::to_string(&report)?);
             Ok(())
         }
+        Command::Plan(arguments) => plan::run(&arguments),
+        Command::PlanOne { file, btf, alone } => plan::one(&file, &btf, alone),
+        Command::Break(arguments) => broken::run(&arguments),
+        Command::BreakShare(share) => broken::share(&share),
         Command::Speed { runs } => speed::run(runs),
         Command::Btf { folder, runs } => btf::run(folder.as_deref(), runs),
         Command::BtfJob { by, job, folder } => btf::one(by, job, folder.as_deref()),

@@ -14,17 +14,35 @@ pub struct Report {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Side {
     /// Why it could not be opened.
-    pub open_error: Option<String>,
-    /// Whether the object as a whole could be loaded.
-    pub whole: bool,
-    pub whole_error: Option<String>,
+    pub open_error: Option<Failure>,
+    /// Why the object as a whole could not be loaded.
+    pub whole_error: Option<Failure>,
     pub maps: Vec<MapRow>,
     /// What became of each map, created by itself.
     pub created: Vec<MapResult>,
     pub programs: Vec<ProgramRow>,
 }
 
-/// A map as it is declared.
+/// Why something failed.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Failure {
+    pub errno: i32,
+    /// What was said of it, the first first.
+    pub messages: Vec<String>,
+    /// Whether the kernel refused it; else it was never asked.
+    pub by_kernel: bool,
+}
+
+impl Failure {
+    pub fn text(&self) -> String {
+        match self.messages.as_slice() {
+            [] => format!("errno {}", self.errno),
+            messages => messages.join("; "),
+        }
+    }
+}
+
+/// A map as it is created.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MapRow {
     pub name: String,
@@ -34,6 +52,16 @@ pub struct MapRow {
     pub max_entries: u32,
     pub flags: u32,
     pub extra: u64,
+    pub numa_node: u32,
+    pub ifindex: u32,
+    pub key_type: u32,
+    pub value_type: u32,
+    pub pin: Option<String>,
+    pub autocreate: bool,
+    /// Of variables: their bytes, without zeros at the end.
+    pub contents: Vec<u8>,
+    /// As it is declared.
+    pub inner: Option<Box<Self>>,
 }
 
 /// A map, created by itself: an object without programs and other maps.
@@ -42,8 +70,7 @@ pub struct MapResult {
     pub name: String,
     /// What the kernel says of it, once it is there.
     pub kernel: Option<KernelMap>,
-    pub errno: i32,
-    pub error: Option<String>,
+    pub failure: Option<Failure>,
 }
 
 /// A map as the kernel knows it.
@@ -62,7 +89,7 @@ pub struct KernelMap {
     pub of_module: bool,
 }
 
-/// A program, loaded by itself.
+/// A program, whether loaded by itself or only planned.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct ProgramRow {
     pub name: String,
@@ -71,13 +98,16 @@ pub struct ProgramRow {
     pub insns: Option<Vec<u64>>,
     /// Which instructions refer to which map.
     pub maps: Vec<(usize, String)>,
+    /// Records of two words.
+    pub func_info: Vec<u32>,
+    /// Records of four words.
+    pub line_info: Vec<u32>,
     pub loaded: bool,
     /// The expected attach type that it is loaded with.
     pub attach_type: Option<u32>,
     /// What the kernel says of it, once it is loaded.
     pub kernel: Option<KernelProgram>,
-    pub errno: i32,
-    pub error: Option<String>,
+    pub failure: Option<Failure>,
 }
 
 /// A program as the kernel knows it.
@@ -105,7 +135,17 @@ impl Side {
         self.open_error.is_none()
     }
 
+    pub fn whole(&self) -> bool {
+        self.opened() && self.whole_error.is_none()
+    }
+
     pub fn program(&self, name: &str) -> Option<&ProgramRow> {
         self.programs.iter().find(|program| program.name == name)
     }
+}
+
+/// Bytes without the zeros at their end.
+pub fn trimmed(bytes: &[u8]) -> Vec<u8> {
+    let len = bytes.iter().rposition(|byte| *byte != 0);
+    bytes[..len.map_or(0, |last| last + 1)].to_vec()
 }

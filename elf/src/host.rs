@@ -1,7 +1,8 @@
 //! Executables and libraries of the host: where in the file a function is.
 //!
 //! A uprobe is set on an offset in a file, and what one knows is a name. The rules are libbpf's: the
-//! dynamic symbols first, then the others; functions only; a name may ask for a version.
+//! dynamic symbols first, then the others; functions only; a name may ask for a version. What neither
+//! has may be in a debug file ([`Executable::with_debug_file`]), which libbpf does not look at.
 
 use std::collections::HashMap;
 
@@ -11,6 +12,12 @@ use object::{Endianness, FileKind, SymbolIndex};
 
 use crate::Bytes;
 use crate::budget::Budget;
+
+mod debug;
+
+use debug::Segments;
+
+pub use debug::DebugLink;
 
 /// A binary that cannot be understood, or does not answer clearly.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +64,7 @@ pub struct HostFunction<'a> {
 pub struct Executable {
     bytes: Bytes,
     is_64: bool,
+    debug: Option<(Bytes, Segments)>,
 }
 
 /// What is read of the symbols.
@@ -64,13 +72,15 @@ pub struct Executable {
 enum Table {
     Dynamic,
     Full,
+    /// The full one, in the debug file.
+    Debug,
 }
 
 impl Table {
     const fn section_type(self) -> SectionType {
         match self {
             Self::Dynamic => elf::SHT_DYNSYM,
-            Self::Full => elf::SHT_SYMTAB,
+            Self::Full | Self::Debug => elf::SHT_SYMTAB,
         }
     }
 
@@ -78,6 +88,7 @@ impl Table {
         match self {
             Self::Dynamic => "dynamic symbols",
             Self::Full => "symbols",
+            Self::Debug => "symbols of the debug file",
         }
     }
 }
@@ -118,7 +129,7 @@ impl<'a> Wanted<'a> {
             && match (self.version, table) {
                 (None, _) => true,
                 (Some(version), Table::Dynamic) => function.version == Some(version),
-                (Some(_), Table::Full) => function.name == self.full,
+                (Some(_), Table::Full | Table::Debug) => function.name == self.full,
             }
     }
 }
@@ -135,7 +146,17 @@ impl Executable {
             Ok(FileKind::Elf32) => false,
             _ => return Err(HostError::NotElf),
         };
-        Ok(Self { bytes, is_64 })
+        Ok(Self {
+            bytes,
+            is_64,
+            debug: None,
+        })
+    }
+
+    /// The contents of the file.
+    #[must_use]
+    pub const fn bytes(&self) -> &Bytes {
+        &self.bytes
     }
 
     /// Where the function `symbol` begins, as an offset in the file in bytes; `None` if it is not
@@ -146,7 +167,7 @@ impl Executable {
     #[doc(alias = "elf_find_func_offset")]
     pub fn symbol_offset(&self, symbol: &str) -> Result<Option<u64>, HostError> {
         let wanted = Wanted::new(symbol);
-        for table in [Table::Dynamic, Table::Full] {
+        for table in [Table::Dynamic, Table::Full, Table::Debug] {
             let mut found = Candidate::default();
             self.walk(table, wanted.version.is_some(), |function| {
                 if wanted.matches(table, function) {
@@ -173,7 +194,7 @@ impl Executable {
             .iter()
             .map(|symbol| (*symbol, Candidate::default()))
             .collect();
-        for table in [Table::Dynamic, Table::Full] {
+        for table in [Table::Dynamic, Table::Full, Table::Debug] {
             // What the first table has, the second is not asked for.
             let mut here: HashMap<&str, Candidate> = HashMap::new();
             self.walk(table, false, |function| {
@@ -191,14 +212,14 @@ impl Executable {
     }
 
     /// The file offsets of all functions whose name `accepts`: of the full table if it has any, or
-    /// else of the dynamic one.
+    /// else of that of the debug file, or else of the dynamic one.
     ///
     /// # Errors
     /// A broken table.
     #[doc(alias = "elf_resolve_pattern_offsets")]
     pub fn matching_offsets(&self, accepts: impl Fn(&str) -> bool) -> Result<Vec<u64>, HostError> {
         let mut offsets = Vec::new();
-        for table in [Table::Full, Table::Dynamic] {
+        for table in [Table::Full, Table::Debug, Table::Dynamic] {
             self.walk(table, false, |function| {
                 if function.offset != 0 && accepts(function.name) {
                     offsets.push(function.offset);
@@ -217,12 +238,27 @@ impl Executable {
         &self,
         table: Table,
         versions: bool,
-        visit: impl FnMut(&HostFunction<'_>) -> Result<(), HostError>,
+        mut visit: impl FnMut(&HostFunction<'_>) -> Result<(), HostError>,
     ) -> Result<(), HostError> {
+        let (bytes, segments) = match (table, &self.debug) {
+            (Table::Debug, None) => return Ok(()),
+            (Table::Debug, Some((bytes, segments))) => (bytes, Some(segments)),
+            _ => (&self.bytes, None),
+        };
+        let visit = |mut function: HostFunction<'_>, address: u64| {
+            if let Some(segments) = segments {
+                // The offsets of a debug file are of what it does not have.
+                let Some(offset) = segments.offset(address) else {
+                    return Ok(());
+                };
+                function.offset = offset;
+            }
+            visit(&function)
+        };
         if self.is_64 {
-            walk::<FileHeader64<Endianness>>(&self.bytes, table, versions, visit)
+            walk::<FileHeader64<Endianness>>(bytes, table, versions, visit)
         } else {
-            walk::<FileHeader32<Endianness>>(&self.bytes, table, versions, visit)
+            walk::<FileHeader32<Endianness>>(bytes, table, versions, visit)
         }
     }
 }
@@ -261,7 +297,7 @@ fn walk<Elf: FileHeader<Endian = Endianness>>(
     bytes: &[u8],
     table: Table,
     versions: bool,
-    mut visit: impl FnMut(&HostFunction<'_>) -> Result<(), HostError>,
+    mut visit: impl FnMut(HostFunction<'_>, u64) -> Result<(), HostError>,
 ) -> Result<(), HostError> {
     let header = Elf::parse(bytes).map_err(in_table("header"))?;
     let endian = header.endian().map_err(in_table("header"))?;
@@ -306,12 +342,13 @@ fn walk<Elf: FileHeader<Endian = Endianness>>(
             section.sh_addr(endian).into(),
             section.sh_offset(endian).into(),
         );
-        visit(&HostFunction {
+        let function = HostFunction {
             name,
             offset: value.wrapping_sub(address).wrapping_add(start),
             weak: symbol.st_bind() == elf::STB_WEAK,
             version: versions.of(index),
-        })?;
+        };
+        visit(function, value)?;
     }
     Ok(())
 }

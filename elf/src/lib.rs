@@ -8,6 +8,7 @@
 //! budget.rs   how much may be taken out of a file
 //! find.rs     one section of any ELF file
 //! host.rs     executables and libraries: where a symbol is in the file
+//! dwarf/      their source lines and functions (feature `dwarf`)
 //! usdt/       their static probes: where they are, and where their arguments are
 //! ```
 //!
@@ -18,6 +19,8 @@
 
 mod budget;
 mod bytes;
+#[cfg(feature = "dwarf")]
+pub mod dwarf;
 mod error;
 mod find;
 pub mod host;

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use purebpf_elf::host::HostError;
 use purebpf_syscall::{CallError, Errno};
 
+use crate::nearest::Nearest;
+use crate::netlink::NetlinkError;
+
 /// An operation on a handle that did not work: on which object, and why.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -18,6 +21,26 @@ pub enum Error {
         /// What was to be done.
         operation: &'static str,
         /// The system call and its error number.
+        source: CallError,
+    },
+    /// The kernel refused a request by netlink.
+    #[error("{object}: cannot {operation}")]
+    Netlink {
+        /// The object.
+        object: Box<str>,
+        /// What was to be done.
+        operation: &'static str,
+        /// The message, its error number, and the kernel's own words.
+        source: Box<NetlinkError>,
+    },
+    /// A name that nothing has, such as one of a network device.
+    #[error("there is no {object}{nearest}")]
+    Missing {
+        /// Kind and name, as ``network device `eth0` ``.
+        object: Box<str>,
+        /// Names that are there and much like it; empty if none is.
+        nearest: Nearest,
+        /// The system call that looked for it.
         source: CallError,
     },
     /// The verifier, or another check of the kernel, refused a program or BTF.
@@ -104,6 +127,15 @@ pub enum Error {
         /// Why not.
         source: HostError,
     },
+    /// A binary without debug information that can be understood.
+    #[cfg(feature = "dwarf")]
+    #[error("{}: its source cannot be looked up", path.display())]
+    DebugInfo {
+        /// The path.
+        path: PathBuf,
+        /// Why not.
+        source: purebpf_elf::dwarf::DwarfError,
+    },
     /// A static probe whose arguments cannot be understood.
     #[error("probe `{probe}` cannot be understood")]
     Probe {
@@ -113,14 +145,16 @@ pub enum Error {
         source: Box<purebpf_elf::usdt::ArgumentError>,
     },
     /// Something looked up by name that is not there.
-    #[error("{what} `{name}` not found in {}", place.display())]
+    #[error("{what} `{name}` not found in {}{nearest}", place.display())]
     NotFound {
         /// Kind of thing: symbol, tracepoint, binary, ...
         what: &'static str,
         /// Its name.
         name: Box<str>,
         /// Where it was looked up: a file, a directory, a list of directories.
-        place: PathBuf,
+        place: Box<Path>,
+        /// Names that are there and much like it; empty if none is.
+        nearest: Nearest,
     },
     /// A map that changes so fast that a walk through its keys does not come to the end.
     #[error("{object}: its keys change faster than they can be walked, {given} were given")]
@@ -147,7 +181,10 @@ impl Error {
     #[must_use]
     pub fn errno(&self) -> Option<Errno> {
         match self {
-            Self::Call { source, .. } | Self::Rejected { source, .. } => Some(source.errno()),
+            Self::Call { source, .. }
+            | Self::Missing { source, .. }
+            | Self::Rejected { source, .. } => Some(source.errno()),
+            Self::Netlink { source, .. } => Some(source.errno()),
             Self::File { source, .. } => source.raw_os_error().map(Errno::from_raw),
             _ => None,
         }
@@ -169,6 +206,18 @@ impl Error {
         }
     }
 
+    /// For the result of a request by netlink.
+    pub(crate) fn netlink(
+        object: impl Display,
+        operation: &'static str,
+    ) -> impl FnOnce(NetlinkError) -> Self {
+        move |source| Self::Netlink {
+            object: boxed(object),
+            operation,
+            source: Box::new(source),
+        }
+    }
+
     /// For the result of a file operation.
     pub(crate) fn file(
         operation: &'static str,
@@ -178,6 +227,46 @@ impl Error {
             operation,
             path: path.to_owned(),
             source,
+        }
+    }
+
+    /// For the result of opening what is attached to by its path: if it is not there, with names
+    /// beside it, of directories or of anything else.
+    pub(crate) fn open(
+        kind: &'static str,
+        path: &Path,
+        directories: bool,
+    ) -> impl FnOnce(std::io::Error) -> Self {
+        move |error| {
+            let object = boxed(format_args!("{kind} {}", path.display()));
+            let source = CallError::io("open", &error);
+            match source.errno() {
+                Errno::ENOENT => Self::Missing {
+                    object,
+                    nearest: Nearest::beside(path, directories),
+                    source,
+                },
+                _ => Self::Call {
+                    object,
+                    operation: "open it",
+                    source,
+                },
+            }
+        }
+    }
+
+    /// For a name that is not among those that are `known` in some place.
+    pub(crate) fn not_found(
+        what: &'static str,
+        name: &str,
+        place: impl Into<PathBuf>,
+        known: impl IntoIterator<Item = String>,
+    ) -> Self {
+        Self::NotFound {
+            what,
+            name: name.into(),
+            place: place.into().into_boxed_path(),
+            nearest: Nearest::of(name, known),
         }
     }
 

@@ -7,7 +7,8 @@
 //! object.rs how all three are opened, pinned   pin.rs    paths that keep objects alive
 //! pinned.rs what is pinned, all of it
 //! id.rs     walks through all objects          tracefs.rs  where tracing is
-//! symbols.rs  names of addresses                   error.rs
+//! symbols.rs  names of addresses in the kernel     nearest.rs  names much like one that is missing
+//! netlink/  requests to the network            error.rs
 //! ```
 //!
 //! A handle ([`Map`], [`Program`], [`Link`], [`BtfObject`], [`Token`]) is an `Arc` around an fd and what
@@ -24,6 +25,8 @@ mod error;
 mod id;
 pub mod link;
 pub mod map;
+mod nearest;
+mod netlink;
 mod object;
 pub mod pin;
 mod pinned;
@@ -41,6 +44,8 @@ pub use error::Error;
 pub use id::{BtfId, LinkId, MapId, ProgramId};
 pub use link::Link;
 pub use map::{Global, Map, MapAttributes, Memory, TypedMap, TypedPerCpuMap, UpdateFlags};
+pub use nearest::Nearest;
+pub use netlink::NetlinkError;
 pub use pinned::{Pinned, PinnedObject, Pins, pins};
 pub use program::{Program, ProgramAttributes, RunStatistics, TestRun, TestRunResult};
 pub use purebpf_syscall::{

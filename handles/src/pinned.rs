@@ -199,11 +199,8 @@ impl PinnedObject {
         name: &str,
     ) -> Result<T, Error> {
         let found = all.get(&name.replace('.', "_")).cloned();
-        found.ok_or_else(|| Error::NotFound {
-            what,
-            name: name.into(),
-            place: self.directory.clone(),
-        })
+        let known = || all.keys().cloned();
+        found.ok_or_else(|| Error::not_found(what, name, &self.directory, known()))
     }
 
     /// All maps, by name.

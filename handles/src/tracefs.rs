@@ -1,12 +1,18 @@
 //! tracefs: where it is, and the numbers of its events.
 
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use crate::Error;
+use crate::{Error, Nearest};
 
 const DEBUGFS: &str = "/sys/kernel/debug/tracing";
 const TRACEFS: &str = "/sys/kernel/tracing";
+
+/// The functions that the kernel can trace, a line each.
+pub(crate) const FUNCTIONS: &str = "available_filter_functions";
 
 /// Where tracefs is mounted, looked up once: below debugfs if it is there, as libbpf has it, or else
 /// in its own place.
@@ -42,12 +48,50 @@ pub fn event_id(event: &str) -> Result<u64, Error> {
             )
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && events.exists() => {
+            let nearest = nearest_event(&events, event);
             Err(Error::NotFound {
                 what: "tracepoint",
                 name: event.into(),
-                place: events,
+                place: events.into_boxed_path(),
+                nearest,
             })
         }
         Err(error) => Err(Error::file("read", &file)(error)),
     }
+}
+
+/// Events of the category that the name says, or else categories.
+fn nearest_event(events: &Path, event: &str) -> Nearest {
+    let path = events.join(event);
+    match path.parent().is_some_and(Path::exists) {
+        true => Nearest::beside(&path, true),
+        false => Nearest::beside(path.parent().unwrap_or(&path), true),
+    }
+}
+
+/// The functions that the kernel can trace, of those that are wanted.
+pub(crate) fn functions(
+    root: &Path,
+    is_wanted: impl Fn(&str) -> bool,
+) -> Result<HashSet<String>, Error> {
+    let mut names = HashSet::new();
+    each_line(&root.join(FUNCTIONS), |line| {
+        let name = line.split_whitespace().next().unwrap_or_default();
+        if is_wanted(name) {
+            names.insert(name.to_owned());
+        }
+    })?;
+    Ok(names)
+}
+
+/// Visits the lines of a file that may be long.
+pub(crate) fn each_line(path: &Path, mut visit: impl FnMut(&str)) -> Result<(), Error> {
+    let failed = || Error::file("read", path);
+    let mut file = BufReader::new(File::open(path).map_err(failed())?);
+    let mut line = String::new();
+    while file.read_line(&mut line).map_err(failed())? != 0 {
+        visit(&line);
+        line.clear();
+    }
+    Ok(())
 }

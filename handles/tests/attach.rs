@@ -64,6 +64,15 @@ fn unknown_tracepoint_is_named() {
         .attach(Tracepoint::new("sched", "no_such_event"))
         .unwrap_err();
     assert!(matches!(&error, Error::NotFound { name, .. } if &**name == "sched/no_such_event"));
+    for (category, event, nearest) in [
+        ("sched", "sched_swich", "; there is `sched_switch`"),
+        ("shed", "sched_switch", "; there is `sched`"),
+    ] {
+        let error = program
+            .attach(Tracepoint::new(category, event))
+            .unwrap_err();
+        assert!(error.to_string().contains(nearest), "{error}");
+    }
 }
 
 #[test]

@@ -19,7 +19,7 @@ use common::{
     load_for, load_unless_refused, older_than, only_here, root, since, storing_cookie, tracefs,
 };
 use purebpf_btf::Kind;
-use purebpf_handles::attach::{Kprobe, KprobeMulti, ProbeMode, Trace};
+use purebpf_handles::attach::{Kprobe, KprobeMulti, ProbeMode, Trace, TracingMulti};
 use purebpf_handles::{Errno, Error, LinkDetails, Program, ProgramAttributes};
 use purebpf_insn::{AttachType, Insn, LinkType, ProgramType, build};
 
@@ -195,6 +195,12 @@ fn kprobe_at_no_function_is_refused() {
             "{mode:?}: {error}"
         );
     }
+    let error = program
+        .attach(Kprobe::new("proc_self_get_limk"))
+        .unwrap_err();
+    let said =
+        "there is no function `proc_self_get_limk` of the kernel; there is `proc_self_get_link`";
+    assert!(error.to_string().starts_with(said), "{error}");
     let other = load(ProgramType::RAW_TRACEPOINT, counting_here(&map));
     let error = other.attach(Kprobe::new(FUNCTION)).unwrap_err();
     assert!(matches!(error, Error::Mismatch { .. }), "{error}");
@@ -274,6 +280,7 @@ fn kprobes_of_many_functions_are_one_link() {
     let refused = error(KprobeMulti::pattern("no_such_function_*"));
     assert!(matches!(refused, Error::NotFound { .. }), "{refused}");
     let refused = error(KprobeMulti::symbols([FUNCTION, "no_such_function"]));
+    assert!(matches!(refused, Error::Missing { .. }), "{refused}");
     assert!(refused.errno().is_some(), "{refused}");
     let refused = error(KprobeMulti::symbols([FUNCTION]).cookies([1, 2]));
     assert!(matches!(refused, Error::Mismatch { .. }), "{refused}");
@@ -314,6 +321,67 @@ fn kprobes_of_many_functions_have_their_cookies() {
             assert_eq!(count(&map), 8);
         }
     }
+}
+
+#[test]
+fn functions_traced_by_type_are_one_link() {
+    if !root() || !tracefs() || older_than(7, 2, "links of many functions by type") {
+        return;
+    }
+    let functions = [FUNCTION, "proc_thread_self_get_link"];
+    let ids = functions.map(|function| kernel_type(Kind::Func, function).unwrap());
+    for attach_type in [
+        AttachType::TRACE_FENTRY_MULTI,
+        AttachType::TRACE_FEXIT_MULTI,
+        AttachType::TRACE_FSESSION_MULTI,
+    ] {
+        let map = counter();
+        let program = load_for(ProgramType::TRACING, attach_type, counting_here(&map));
+        for target in [
+            TracingMulti::pattern("proc_*self_get_link"),
+            TracingMulti::pattern("vmlinux:proc_sel?_get_link"),
+            TracingMulti::ids(ids),
+        ] {
+            runs_while_attached(&program, &target, &map, hit);
+        }
+        let link = program.attach(TracingMulti::ids(ids)).unwrap();
+        let info = link.info().unwrap();
+        assert_eq!(info.link_type, LinkType::TRACING_MULTI);
+        drop(link);
+
+        let program = load_for(ProgramType::TRACING, attach_type, storing_cookie(&map));
+        let _link = program
+            .attach(TracingMulti::ids(ids).cookies([7, 8]))
+            .unwrap();
+        hit();
+        assert_eq!(count(&map), 7);
+        std::fs::read_link("/proc/thread-self").unwrap();
+        assert_eq!(count(&map), 8);
+    }
+}
+
+#[test]
+fn functions_that_cannot_be_traced_by_type_are_refused() {
+    if !root() || !tracefs() || older_than(7, 2, "links of many functions by type") {
+        return;
+    }
+    let map = counter();
+    let attach_type = AttachType::TRACE_FENTRY_MULTI;
+    let program = load_for(ProgramType::TRACING, attach_type, counting_here(&map));
+    let error = |target: TracingMulti| program.attach(target).unwrap_err();
+    let refused = error(TracingMulti::pattern("no_such_function_*"));
+    assert!(matches!(refused, Error::NotFound { .. }), "{refused}");
+    let refused = error(TracingMulti::ids([1]).cookies([1, 2]));
+    assert!(matches!(refused, Error::Mismatch { .. }), "{refused}");
+    for target in [
+        TracingMulti::ids([]),
+        TracingMulti::pattern(FUNCTION).cookies([1]),
+    ] {
+        let refused = error(target);
+        assert!(matches!(refused, Error::Invalid { .. }), "{refused}");
+    }
+    let refused = error(TracingMulti::ids([u32::MAX]));
+    assert!(refused.errno().is_some(), "{refused}");
 }
 
 #[test]

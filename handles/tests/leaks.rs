@@ -10,11 +10,17 @@
 
 mod common;
 
+use std::net::{Ipv4Addr, UdpSocket};
+
 use common::attached::probe_modes;
-use common::{attributes, counter, counting, load, open_fds, root, tracefs};
-use purebpf_handles::attach::{Kprobe, PerfEvent, ProbeMode, RawTracepoint, Tracepoint, Uprobe};
+use common::network::{NEAR, on_a_wire};
+use common::{Group, attributes, counter, counting, load, load_for, open_fds, root, tracefs};
+use purebpf_handles::attach::{
+    Cgroup, CgroupMode, Kprobe, Lwt, Netns, PerfEvent, ProbeMode, RawTracepoint, Socket, Tc,
+    TcParent, Tracepoint, Uprobe, Xdp,
+};
 use purebpf_handles::{Link, Map, Program, RingBuffer};
-use purebpf_insn::{MapType, ProgramType, build, opcode as op};
+use purebpf_insn::{AttachType, MapType, ProgramType, build, opcode as op};
 
 #[test]
 fn nothing_stays_open() {
@@ -86,4 +92,39 @@ fn every_thing() {
 
     let attributes = purebpf_handles::MapAttributes::new(MapType::RINGBUF, 0, 0, 4096);
     drop(RingBuffer::new(&Map::create(&attributes).unwrap()).unwrap());
+    on_a_wire(|_| without_links(&map));
+}
+
+/// What is attached without links, and what fails half-way.
+fn without_links(map: &Map) {
+    let xdp = load(ProgramType::XDP, counting(map, 2));
+    let device = || Xdp::by_name(NEAR).unwrap().without_link();
+    let link = xdp.attach(device()).unwrap();
+    assert!(xdp.attach(device()).is_err());
+    drop(link);
+    let filter = load(ProgramType::SCHED_CLS, counting(map, 0));
+    let parent = Tc::by_name(NEAR, TcParent::Ingress).unwrap();
+    filter.attach(parent).unwrap().detach().unwrap();
+    let out = load(ProgramType::LWT_OUT, counting(map, 0));
+    let route = Lwt::by_name(Ipv4Addr::new(198, 18, 0, 0).into(), 24, NEAR).unwrap();
+    let link = out.attach(&route).unwrap();
+    assert!(out.attach(&route).is_err());
+    drop(link);
+    let how = AttachType::FLOW_DISSECTOR;
+    let dissector = load_for(ProgramType::FLOW_DISSECTOR, how, counting(map, 0));
+    let here = Netns::current().without_link();
+    drop(dissector.attach(&here).unwrap());
+    assert!(here.detach(&dissector).is_err());
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let kept = load(ProgramType::SOCKET_FILTER, counting(map, 1));
+    let socket = Socket::filter(&socket).unwrap();
+    drop(kept.attach(&socket).unwrap());
+    assert!(xdp.attach(&socket).is_err());
+    if let Some(group) = Group::create() {
+        let how = AttachType::CGROUP_INET_SOCK_CREATE;
+        let program = load_for(ProgramType::CGROUP_SOCK, how, counting(map, 1));
+        let point = Cgroup::new(&group.0).without_link(CgroupMode::Multi);
+        drop(program.attach(&point).unwrap());
+        assert!(xdp.attach(point.attach_type(how)).is_err());
+    }
 }

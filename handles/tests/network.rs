@@ -1,4 +1,5 @@
-//! Attaching to the network on the running kernel.
+//! Attaching to network devices and name spaces of the running kernel, on a wire between two network
+//! name spaces.
 
 #![allow(
     clippy::indexing_slicing,
@@ -10,296 +11,351 @@
 
 mod common;
 
-use std::fs::File;
-use std::net::{Ipv4Addr, TcpListener, UdpSocket};
-use std::os::fd::AsFd;
-use std::time::Duration;
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 
+use common::attached::runs_while_attached;
 use common::netkit::{NetkitPair, send_from};
-use common::{Group, count, counter, counting, load_for, older_than, root};
-use purebpf_handles::attach::{Cgroup, Netfilter, Netkit, Netns, Place, Sockmap, Tcx, Xdp};
-use purebpf_handles::{Errno, Error, LinkDetails, Map, MapAttributes, Program};
-use purebpf_insn::{AttachType, LinkType, MapType, ProgramType};
-use purebpf_syscall::{AttachPoint, QueryEntry, QueryMore, prog_query};
+use common::network::{NEAR, on_a_wire, packet_to_self};
+use common::{count, counter, counting, fail, load, load_for, older_than, root, since};
+use purebpf_handles::attach::{Lwt, Netfilter, Netkit, Netns, Place, Tc, TcParent, Tcx, Xdp};
+use purebpf_handles::{Errno, Error, LinkDetails, Map, Program};
+use purebpf_insn::{AttachType, ProgramType, build};
 
-fn loopback_packet() {
-    let receiver = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    receiver
-        .set_read_timeout(Some(Duration::from_secs(5)))
-        .unwrap();
-    let sender = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    sender
-        .send_to(b"x", receiver.local_addr().unwrap())
-        .unwrap();
-    receiver.recv(&mut [0; 8]).unwrap();
+fn near() -> u32 {
+    purebpf_syscall::host::ifindex(NEAR).unwrap()
 }
 
 #[test]
-fn xdp_on_loopback_sees_packets_and_can_be_replaced() {
-    if !root() {
-        return;
-    }
-    let (map, other) = (counter(), counter());
-    let program = load_for(ProgramType::XDP, AttachType::XDP, counting(&map, 2));
-    // Other packets may come by, so that only growth can be checked.
-    let link = program.attach(Xdp::by_name("lo").unwrap()).unwrap();
-    loopback_packet();
-    assert_ne!(count(&map), 0);
-    let loopback = purebpf_syscall::host::ifindex("lo").unwrap();
-    assert_eq!(
-        link.info().unwrap().details,
-        LinkDetails::Xdp { ifindex: loopback }
-    );
-    let second = load_for(ProgramType::XDP, AttachType::XDP, counting(&other, 2));
-    assert!(link.replace_program(&second, &second).is_err());
-    link.replace_program(&second, &program).unwrap();
-    loopback_packet();
-    assert_ne!(count(&other), 0);
-    link.update_program(&program).unwrap();
-    // Where the kernel detaches itself, the link is still there to be asked.
-    link.detach().unwrap();
-    assert_eq!(
-        link.info().unwrap().details,
-        LinkDetails::Xdp { ifindex: 0 }
-    );
-    assert!(Xdp::by_name("no-such-device").is_err());
-    let error = program.attach(Xdp::new(u32::MAX)).unwrap_err();
-    assert!(error.errno().is_some(), "{error}");
+fn xdp_sees_packets_and_can_be_replaced() {
+    on_a_wire(|wire| {
+        if older_than(5, 9, "XDP links") {
+            return;
+        }
+        let (map, other) = (counter(), counter());
+        let program = load_for(ProgramType::XDP, AttachType::XDP, counting(&map, 2));
+        let device = || Xdp::by_name(NEAR).unwrap();
+        runs_while_attached(&program, device(), &map, || wire.receive());
+        let link = program.attach(device()).unwrap();
+        let ifindex = near();
+        assert_eq!(link.info().unwrap().details, LinkDetails::Xdp { ifindex });
+        let second = load_for(ProgramType::XDP, AttachType::XDP, counting(&other, 2));
+        assert!(link.replace_program(&second, &second).is_err());
+        link.replace_program(&second, &program).unwrap();
+        let last = count(&map);
+        wire.receive();
+        assert_ne!(count(&other), 0);
+        assert_eq!(count(&map), last);
+        link.update_program(&program).unwrap();
+        // Where the kernel detaches itself, the link is still there to be asked.
+        link.detach().unwrap();
+        let nowhere = LinkDetails::Xdp { ifindex: 0 };
+        assert_eq!(link.info().unwrap().details, nowhere);
+        let error = program.attach(Xdp::new(u32::MAX)).unwrap_err();
+        assert!(error.errno().is_some(), "{error}");
+    });
 }
 
-/// Ids of the programs at an attach point, in their order, each with that of its link if asked for.
-fn attached(point: AttachPoint<'_>, how: AttachType, links: bool) -> Vec<(u32, u32)> {
-    let more = QueryMore {
-        links,
-        flags: false,
-    };
-    let found = prog_query(point, how, 0, more).unwrap();
-    let ids = |entry: QueryEntry| (entry.program_id, entry.link_id);
-    found.entries.into_iter().map(ids).collect()
+/// A program that counts, and leaves the packet to the next one (`TCX_NEXT`).
+fn next(map: &Map) -> Program {
+    load_for(
+        ProgramType::SCHED_CLS,
+        AttachType::TCX_INGRESS,
+        counting(map, -1),
+    )
+}
+
+fn ingress() -> Tcx {
+    Tcx::new(near()).attach_type(AttachType::TCX_INGRESS)
 }
 
 #[test]
 fn tcx_runs_programs_in_their_places() {
-    if !root() || older_than(6, 6, "tcx") {
-        return;
-    }
-    let maps = [counter(), counter(), counter()];
-    let ingress = AttachType::TCX_INGRESS;
-    // TCX_NEXT
-    let programs = maps
-        .each_ref()
-        .map(|map| load_for(ProgramType::SCHED_CLS, ingress, counting(map, -1)));
-    let point = || Tcx::by_name("lo").unwrap();
-    let first = programs[0]
-        .attach(point())
-        .unwrap_or_else(|error| common::fail(&error));
-    let before = Place::before(programs[0].id());
-    let second = programs[1].attach(point().place(before)).unwrap();
-    let after = Place::last().next_to(&programs[1]).unwrap();
-    let third = programs[2].attach(point().place(after)).unwrap();
-    loopback_packet();
-    assert!(maps.iter().all(|map| count(map) != 0));
-    let loopback = purebpf_syscall::host::ifindex("lo").unwrap();
-    // Somebody else may be there as well.
-    let order = || {
-        let mut found = attached(AttachPoint::Ifindex(loopback), ingress, true);
-        found.retain(|(id, _)| programs.iter().any(|program| program.id().0 == *id));
-        found
-    };
-    let ids = [&programs[1], &programs[2], &programs[0]].map(|program| program.id().0);
-    let links = [&second, &third, &first].map(|link| link.id().unwrap().0);
-    assert!(order().into_iter().eq(ids.into_iter().zip(links)));
-    drop(third);
-    let before = Place::first().next_to_link(&first).unwrap();
-    let third = programs[2].attach(point().place(before)).unwrap();
-    assert_eq!(order()[1], (ids[1], third.id().unwrap().0));
-    assert!(programs[0].attach(Tcx::new(0)).is_err());
+    on_a_wire(|wire| {
+        if older_than(6, 6, "tcx") {
+            return;
+        }
+        let maps = [counter(), counter(), counter()];
+        let programs = maps.each_ref().map(next);
+        runs_while_attached(&programs[0], ingress(), &maps[0], || wire.receive());
+        let first = programs[0].attach(ingress()).unwrap();
+        let before = Place::before(programs[0].id());
+        let second = programs[1].attach(ingress().place(before)).unwrap();
+        let after = Place::last().next_to(&programs[1]).unwrap();
+        let third = programs[2].attach(ingress().place(after)).unwrap();
+        wire.receive();
+        assert!(maps.iter().all(|map| count(map) != 0));
+        let order = || {
+            let found = ingress().query().unwrap().programs;
+            let ids = found.iter().map(|entry| (entry.program, entry.link));
+            ids.collect::<Vec<_>>()
+        };
+        let ids = [&programs[1], &programs[2], &programs[0]].map(Program::id);
+        let links = [&second, &third, &first].map(|link| link.id().ok());
+        assert!(order().into_iter().eq(ids.into_iter().zip(links)));
+        drop(third);
+        let before = Place::first().next_to_link(&first).unwrap();
+        let third = programs[2].attach(ingress().place(before)).unwrap();
+        assert_eq!(order()[1], (ids[1], third.id().ok()));
+        assert!(programs[0].attach(Tcx::new(0)).is_err());
+        let error = Tcx::new(near()).query().unwrap_err();
+        assert!(error.to_string().contains("attach type"), "{error}");
+    });
+}
+
+#[test]
+fn tcx_takes_programs_without_links_beside_those_with() {
+    on_a_wire(|wire| {
+        if older_than(6, 6, "tcx") {
+            return;
+        }
+        let maps = [counter(), counter(), counter()];
+        let programs = maps.each_ref().map(next);
+        let direct = || ingress().without_link();
+        runs_while_attached(&programs[0], direct(), &maps[0], || wire.receive());
+        let link = programs[0].attach(ingress()).unwrap();
+        let revision = ingress().query().unwrap().revision;
+        let place = Place::first().expected_revision(revision.unwrap());
+        let second = programs[1].attach(direct().place(place.clone())).unwrap();
+        let stale = programs[2].attach(direct().place(place)).unwrap_err();
+        assert_eq!(stale.errno(), Some(Errno::ESTALE));
+        let order = || {
+            let found = ingress().query().unwrap().programs;
+            let ids = found.iter().map(|entry| (entry.program, entry.link));
+            ids.collect::<Vec<_>>()
+        };
+        let with_link = (programs[0].id(), link.id().ok());
+        assert_eq!(order(), [(programs[1].id(), None), with_link]);
+        let instead = ingress().replacing_program(&programs[1]);
+        let third = programs[2].attach(instead).unwrap();
+        // It has been replaced, so that there is nothing to detach.
+        drop(second);
+        assert_eq!(order(), [(programs[2].id(), None), with_link]);
+        third.disconnect();
+        drop(third);
+        assert_eq!(order().len(), 2);
+        ingress().detach(&programs[2]).unwrap();
+        assert_eq!(order(), [with_link]);
+        let error = ingress().detach(&programs[2]).unwrap_err();
+        assert_eq!(error.errno(), Some(Errno::ENOENT));
+        let error = ingress().detach(&programs[0]).unwrap_err();
+        assert_eq!(error.errno(), Some(Errno::EBUSY));
+    });
+}
+
+#[test]
+fn what_has_no_link_is_detached_in_its_own_name_space() {
+    on_a_wire(|wire| {
+        if older_than(6, 6, "tcx") {
+            return;
+        }
+        let program = next(&counter());
+        let link = program.attach(ingress().without_link()).unwrap();
+        wire.at_the_far_end(move || drop(link));
+        assert!(ingress().query().unwrap().programs.is_empty());
+    });
 }
 
 #[test]
 fn netkit_runs_programs_at_both_ends() {
-    if !root() || older_than(6, 7, "netkit") {
-        return;
-    }
-    let Some(pair) = NetkitPair::create() else {
-        return;
-    };
-    let ends = [
-        (&pair.primary, AttachType::NETKIT_PRIMARY),
-        (&pair.peer, AttachType::NETKIT_PEER),
-    ];
-    for (device, attach_type) in ends {
-        let map = counter();
-        // NETKIT_DROP
-        let program = load_for(ProgramType::SCHED_CLS, attach_type, counting(&map, 2));
-        // The peer is reached through the primary.
-        let link = program
-            .attach(Netkit::by_name(&pair.primary).unwrap())
-            .unwrap_or_else(|error| common::fail(&error));
-        send_from(device);
-        assert_ne!(count(&map), 0);
-        let expected = LinkDetails::Netkit {
-            ifindex: purebpf_syscall::host::ifindex(device).unwrap(),
-            attach_type,
+    on_a_wire(|_| {
+        if older_than(6, 7, "netkit") {
+            return;
+        }
+        let Some(pair) = NetkitPair::create() else {
+            return;
         };
-        assert_eq!(link.info().unwrap().details, expected);
-        link.detach().unwrap();
-        let last = count(&map);
-        send_from(device);
-        assert_eq!(count(&map), last);
-        let error = program.attach(Netkit::by_name(&pair.peer).unwrap());
-        assert_eq!(error.unwrap_err().errno(), Some(Errno::EACCES));
-    }
-    let error = Netkit::by_name("no-such-device").unwrap_err();
-    assert_eq!(error.errno(), Some(Errno::ENODEV));
-}
-
-#[test]
-fn cgroup_program_decides_for_its_processes() {
-    if !root() {
-        return;
-    }
-    let Some(group) = Group::create() else { return };
-    let map = counter();
-    let program = load_for(
-        ProgramType::CGROUP_SOCK,
-        AttachType::CGROUP_INET_SOCK_CREATE,
-        counting(&map, 0),
-    );
-    let socket = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map(drop);
-    let link = program
-        .attach(Cgroup::new(&group.0))
-        .unwrap_or_else(|error| common::fail(&error));
-    socket().unwrap();
-    group.enter(true);
-    let refused = socket();
-    link.detach().unwrap();
-    let allowed = socket();
-    group.enter(false);
-    assert_eq!(
-        refused.unwrap_err().kind(),
-        std::io::ErrorKind::PermissionDenied
-    );
-    allowed.unwrap();
-    assert_eq!(count(&map), 1);
-    let details = link.info().unwrap().details;
-    assert!(
-        matches!(details, LinkDetails::Cgroup { cgroup_id: 0, .. }),
-        "{details:?}"
-    );
-    // By an fd, and of an opened program, which has to be told how.
-    let opened = Program::from_id(program.id()).unwrap();
-    let directory = || Cgroup::from_fd(File::open(&group.0).unwrap().into());
-    assert!(matches!(
-        opened.attach(directory()).unwrap_err(),
-        Error::Invalid { .. }
-    ));
-    let how = AttachType::CGROUP_INET_SOCK_CREATE;
-    let link = opened.attach(directory().attach_type(how)).unwrap();
-    assert_eq!(link.info().unwrap().link_type, LinkType::CGROUP);
-    let error = program.attach(Cgroup::new("/no/such/group")).unwrap_err();
-    assert_eq!(error.to_string(), "cannot open cgroup /no/such/group");
-}
-
-#[test]
-fn cgroup_programs_are_in_their_places() {
-    if !root() || older_than(6, 17, "places among programs of cgroups") {
-        return;
-    }
-    let Some(group) = Group::create() else { return };
-    let how = AttachType::CGROUP_INET_SOCK_CREATE;
-    let programs = [(); 3].map(|()| {
-        let program_type = ProgramType::CGROUP_SOCK;
-        load_for(program_type, how, counting(&counter(), 1))
+        let ends = [
+            (&pair.primary, AttachType::NETKIT_PRIMARY),
+            (&pair.peer, AttachType::NETKIT_PEER),
+        ];
+        for (device, attach_type) in ends {
+            let map = counter();
+            // NETKIT_DROP
+            let program = load_for(ProgramType::SCHED_CLS, attach_type, counting(&map, 2));
+            // The peer is reached through the primary.
+            let primary = || {
+                let primary = Netkit::by_name(&pair.primary).unwrap();
+                primary.attach_type(attach_type)
+            };
+            let send = || send_from(device);
+            runs_while_attached(&program, primary(), &map, send);
+            runs_while_attached(&program, primary().without_link(), &map, send);
+            let link = program.attach(primary()).unwrap();
+            let expected = LinkDetails::Netkit {
+                ifindex: purebpf_syscall::host::ifindex(device).unwrap(),
+                attach_type,
+            };
+            assert_eq!(link.info().unwrap().details, expected);
+            let found = primary().query().unwrap().programs;
+            let ids = |entry: &purebpf_handles::attach::AttachedProgram| {
+                assert_eq!(entry.link, link.id().ok());
+                entry.program
+            };
+            assert!(found.iter().map(ids).eq([program.id()]));
+            let error = program.attach(Netkit::by_name(&pair.peer).unwrap());
+            assert_eq!(error.unwrap_err().errno(), Some(Errno::EACCES));
+        }
+        let error = Netkit::by_name("no-such-device").unwrap_err();
+        assert_eq!(error.errno(), Some(Errno::ENODEV));
     });
-    let point = || Cgroup::new(&group.0);
-    let first = programs[0].attach(point()).unwrap();
-    let before = Place::before_link(first.id().unwrap());
-    let _second = programs[1]
-        .attach(point().place(before))
-        .unwrap_or_else(|error| common::fail(&error));
-    let after = Place::last().next_to_link(&first).unwrap();
-    let _third = programs[2].attach(point().place(after)).unwrap();
-    let directory = File::open(&group.0).unwrap();
-    let found = attached(AttachPoint::Fd(directory.as_fd()), how, false);
-    let order = [1, 0, 2].map(|index: usize| (programs[index].id().0, 0));
-    assert_eq!(found, order);
-    let stale = Place::first().expected_revision(u64::MAX);
-    let error = programs[0].attach(point().place(stale)).unwrap_err();
-    assert_eq!(error.errno(), Some(Errno::ESTALE));
 }
 
 #[test]
 fn socket_lookup_is_attached_to_a_name_space() {
-    if !root() {
-        return;
-    }
-    let map = counter();
-    // SK_PASS
-    let program = load_for(
-        ProgramType::SK_LOOKUP,
-        AttachType::SK_LOOKUP,
-        counting(&map, 1),
-    );
-    let link = program
-        .attach(Netns::current())
-        .unwrap_or_else(|error| common::fail(&error));
-    assert!(matches!(
-        link.info().unwrap().details,
-        LinkDetails::Netns { .. }
-    ));
-    let receiver = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let sender = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    sender
-        .send_to(b"x", receiver.local_addr().unwrap())
-        .unwrap();
-    receiver.recv(&mut [0; 8]).unwrap();
-    assert_ne!(count(&map), 0);
+    on_a_wire(|_| {
+        if older_than(5, 9, "socket lookup") {
+            return;
+        }
+        let map = counter();
+        let lookup = AttachType::SK_LOOKUP;
+        // SK_PASS
+        let program = load_for(ProgramType::SK_LOOKUP, lookup, counting(&map, 1));
+        runs_while_attached(&program, Netns::current(), &map, packet_to_self);
+        let link = program.attach(Netns::current()).unwrap();
+        let details = link.info().unwrap().details;
+        assert!(matches!(details, LinkDetails::Netns { .. }));
+        let found = Netns::current().attach_type(lookup).query().unwrap();
+        assert!(
+            found
+                .programs
+                .iter()
+                .map(|entry| entry.program)
+                .eq([program.id()])
+        );
+    });
+}
+
+#[test]
+fn a_flow_dissector_takes_packets_apart_with_and_without_a_link() {
+    on_a_wire(|wire| {
+        // The hash of a packet is made of what the dissector finds; this asks for a new one.
+        let hash = [
+            build::mov64_reg(6, 1),
+            build::call(41),
+            build::mov64_reg(1, 6),
+            build::call(34),
+            build::mov64_imm(0, 0),
+            build::exit(),
+        ];
+        let hash = load(ProgramType::SCHED_CLS, hash.to_vec());
+        let egress = Tc::by_name(NEAR, TcParent::Egress).unwrap();
+        let _hash = hash.attach(egress).unwrap_or_else(|error| fail(&error));
+        let how = AttachType::FLOW_DISSECTOR;
+        let here = || Netns::current().attach_type(how);
+        let programs = || {
+            let found = here().query().unwrap().programs;
+            found.iter().map(|entry| entry.program).collect::<Vec<_>>()
+        };
+        let maps = [counter(), counter()];
+        // BPF_OK
+        let load = |map| load_for(ProgramType::FLOW_DISSECTOR, how, counting(map, 0));
+        let dissectors = maps.each_ref().map(load);
+        let direct = || here().without_link();
+        let send = || wire.send();
+        runs_while_attached(&dissectors[0], direct(), &maps[0], send);
+        if since(5, 8) {
+            runs_while_attached(&dissectors[0], here(), &maps[0], send);
+            let link = dissectors[0].attach(here()).unwrap();
+            let error = dissectors[1].attach(direct()).unwrap_err();
+            assert_eq!(error.errno(), Some(Errno::EEXIST));
+            drop(link);
+        }
+        let first = dissectors[0].attach(direct()).unwrap();
+        assert_eq!(programs(), [dissectors[0].id()]);
+        // Whoever comes later takes the place.
+        let second = dissectors[1].attach(direct()).unwrap();
+        drop(first);
+        assert_eq!(programs(), [dissectors[1].id()]);
+        second.disconnect();
+        drop(second);
+        wire.at_the_far_end(|| assert!(programs().is_empty()));
+        assert_eq!(programs(), [dissectors[1].id()]);
+        here().detach(&dissectors[1]).unwrap();
+        assert!(programs().is_empty());
+    });
 }
 
 #[test]
 fn netfilter_hook_sees_packets() {
-    if !root() || older_than(6, 4, "netfilter links") {
-        return;
-    }
-    let map = counter();
-    // NF_ACCEPT
-    let program = load_for(
-        ProgramType::NETFILTER,
-        AttachType::NETFILTER,
-        counting(&map, 1),
-    );
-    let target = Netfilter::new(2, 1).priority(-77);
-    let link = program
-        .attach(target)
-        .unwrap_or_else(|error| common::fail(&error));
-    loopback_packet();
-    assert_ne!(count(&map), 0);
-    let expected = LinkDetails::Netfilter {
-        family: 2,
-        hook: 1,
-        priority: -77,
-        flags: 0,
-    };
-    assert_eq!(link.info().unwrap().details, expected);
-    link.detach().unwrap();
+    on_a_wire(|_| {
+        if older_than(6, 4, "netfilter links") {
+            return;
+        }
+        let map = counter();
+        let hook = AttachType::NETFILTER;
+        // NF_ACCEPT
+        let program = load_for(ProgramType::NETFILTER, hook, counting(&map, 1));
+        let target = || Netfilter::new(2, 1).priority(-77);
+        runs_while_attached(&program, target(), &map, packet_to_self);
+        let link = program.attach(target()).unwrap();
+        let expected = LinkDetails::Netfilter {
+            family: 2,
+            hook: 1,
+            priority: -77,
+            flags: 0,
+        };
+        assert_eq!(link.info().unwrap().details, expected);
+    });
 }
 
 #[test]
-fn sockmap_has_its_program() {
-    if !root() || older_than(6, 10, "sockmap links") {
+fn programs_of_a_route_see_the_packets_that_take_it() {
+    on_a_wire(|_| {
+        // Two of the addresses that are kept for tests.
+        let [away, here] = [1, 2].map(|end| IpAddr::from([198, 18, 0, end]));
+        let from_near = Lwt::by_name(away, 24, NEAR).unwrap();
+        let to_self = Lwt::by_name(here, 32, "lo").unwrap().local();
+        let send = |address| {
+            let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+            // Without the route, there is no way.
+            drop(socket.send_to(b"x", (address, 9)));
+        };
+        for (program_type, target, address) in [
+            (ProgramType::LWT_OUT, &from_near, away),
+            (ProgramType::LWT_XMIT, &from_near, away),
+            (ProgramType::LWT_IN, &to_self, here),
+        ] {
+            let map = counter();
+            // BPF_OK
+            let program = load(program_type, counting(&map, 0));
+            runs_while_attached(&program, target, &map, || send(address));
+            let link = program.attach(target).unwrap();
+            let error = program.attach(target).unwrap_err();
+            assert_eq!(error.errno(), Some(Errno::EEXIST));
+            assert!(link.info().is_err());
+        }
+        let six = IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1]);
+        let six = Lwt::by_name(six, 64, NEAR).unwrap();
+        let program = load(ProgramType::LWT_OUT, counting(&counter(), 0));
+        for _ in 0..2 {
+            // The route is gone, or it could not be made again.
+            program.attach(&six).unwrap().detach().unwrap();
+        }
+        let program = load(ProgramType::SCHED_CLS, counting(&counter(), 0));
+        let error = program.attach(&from_near).unwrap_err();
+        assert!(matches!(error, Error::Mismatch { .. }), "{error}");
+    });
+}
+
+#[test]
+fn a_name_space_that_is_missing_has_neighbours() {
+    if !root() {
         return;
     }
-    let map = Map::create(&MapAttributes::new(MapType::SOCKMAP, 4, 4, 1)).unwrap();
-    let verdict = AttachType::SK_SKB_VERDICT;
-    // SK_PASS
-    let program = load_for(ProgramType::SK_SKB, verdict, counting(&counter(), 1));
-    let link = program
-        .attach(Sockmap::new(&map))
-        .unwrap_or_else(|error| common::fail(&error));
-    let expected = LinkDetails::Sockmap {
-        map_id: map.id().0,
-        attach_type: verdict,
-    };
-    assert_eq!(link.info().unwrap().details, expected);
+    let directory =
+        std::env::temp_dir().join(format!("purebpf-test-spaces-{}", std::process::id()));
+    std::fs::create_dir(&directory).unwrap();
+    std::fs::write(directory.join("blue"), "").unwrap();
+    let [bleu, blue] = ["bleu", "blue"].map(|name| directory.join(name));
+    let how = AttachType::FLOW_DISSECTOR;
+    let program = load_for(ProgramType::FLOW_DISSECTOR, how, counting(&counter(), 0));
+    let error = program.attach(Netns::new(&bleu)).unwrap_err();
+    let text = format!(
+        "there is no network name space {}; there is `blue`",
+        bleu.display()
+    );
+    assert_eq!(error.to_string(), text);
+    // A file is none.
+    assert!(program.attach(Netns::new(&blue)).is_err());
+    std::fs::remove_dir_all(directory).unwrap();
 }

@@ -37,6 +37,17 @@ const TABLE: &[(&[&str], Attach)] = &[
     ),
     (
         &[
+            "fentry.multi",
+            "fentry.multi.s",
+            "fexit.multi",
+            "fexit.multi.s",
+            "fsession.multi",
+            "fsession.multi.s",
+        ],
+        |s, p, _| to(attach::TracingMulti::from_section(s), p),
+    ),
+    (
+        &[
             "uprobe.multi",
             "uprobe.multi.s",
             "uretprobe.multi",

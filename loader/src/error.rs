@@ -105,12 +105,16 @@ pub enum Error {
         source: purebpf_handles::Error,
     },
     /// The section of a program does not say what to attach it to.
-    #[error("program `{program}`: section `{section}` does not say what to attach it to")]
+    #[error(
+        "program `{program}`: section `{section}` does not say what to attach it to; it takes {takes}"
+    )]
     NoTarget {
         /// Its name.
         program: String,
         /// Its section.
         section: String,
+        /// What is missing, and what attaches the program to it.
+        takes: &'static str,
     },
     /// A name that the loaded object does not have.
     #[error("the object has no {kind} `{name}`; it has {known}")]

@@ -8,6 +8,7 @@
 //! object.rs       Object: names to handles; variables.rs: its variables
 //! light.rs        loader programs: run, and what they leave taken over
 //! auto_attach.rs  what section names say about attaching
+//! by_hand.rs      what the others are attached to, for errors
 //! error.rs        one error for all of it: phase, program, map, source line, verifier log, hint;
 //! rejection.rs    that of a program that the kernel refused
 //! ```
@@ -19,6 +20,7 @@
 
 mod answers;
 mod auto_attach;
+mod by_hand;
 mod error;
 pub mod light;
 mod load;

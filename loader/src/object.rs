@@ -9,9 +9,11 @@ use purebpf_btf::Btf;
 use purebpf_handles::attach::StructOps;
 use purebpf_handles::pin::path_in;
 use purebpf_handles::{Global, Link, Map, Program};
+use purebpf_insn::ProgramType;
 
 use crate::Error;
 use crate::auto_attach;
+use crate::by_hand;
 use crate::variables::{self, Variables};
 
 /// A program that was loaded, and what its section said.
@@ -175,13 +177,34 @@ impl Object {
     /// [`Error::NoTarget`] if the section does not say it, [`Error::Attach`] if it fails.
     #[doc(alias = "bpf_program__attach")]
     pub fn attach(&self, name: &str) -> Result<Link, Error> {
+        self.attach_as(name, &self.loaded(name)?.section)
+    }
+
+    /// Attaches one program as if its section were this one, which has to be of the same kind as its
+    /// own: `kprobe/FUNCTION`, `usdt/BINARY:PROVIDER:NAME` and so on.
+    ///
+    /// # Errors
+    /// [`Error::NoTarget`] if the section does not say where, [`Error::Attach`] if it fails.
+    pub fn attach_as(&self, name: &str, section: &str) -> Result<Link, Error> {
         let loaded = self.loaded(name)?;
-        let link = auto_attach::attach(&loaded.program, &loaded.section, &self.maps);
+        let link = auto_attach::attach(&loaded.program, section, &self.maps);
         let link = link.map_err(|source| Error::Attach {
             program: name.to_owned(),
             source,
         })?;
-        link.ok_or_else(|| self.no_target(name))
+        link.ok_or_else(|| Error::NoTarget {
+            program: name.to_owned(),
+            section: section.to_owned(),
+            takes: by_hand::takes(loaded.program.program_type()),
+        })
+    }
+
+    /// The section that a program was in.
+    #[must_use]
+    pub fn section(&self, name: &str) -> Option<&str> {
+        self.programs
+            .get(name)
+            .map(|loaded| loaded.section.as_str())
     }
 
     /// Attaches every struct_ops map, and every program whose section says what to attach it to.
@@ -250,10 +273,13 @@ impl Object {
     }
 
     fn no_target(&self, name: &str) -> Error {
-        let section = self.programs.get(name).map(|loaded| &loaded.section);
+        let loaded = self.programs.get(name);
         Error::NoTarget {
             program: name.to_owned(),
-            section: section.cloned().unwrap_or_default(),
+            section: loaded.map_or_else(String::new, |loaded| loaded.section.clone()),
+            takes: by_hand::takes(
+                loaded.map_or(ProgramType::UNSPEC, |loaded| loaded.program.program_type()),
+            ),
         }
     }
 

@@ -65,6 +65,14 @@ pub enum Error {
         /// The names there are.
         known: String,
     },
+    /// A section that BTF describes as it is not.
+    #[error("section `{section}`: {what}")]
+    Section {
+        /// Its name.
+        section: String,
+        /// What is wrong.
+        what: String,
+    },
     /// A map definition that cannot be used.
     #[error("map `{map}`: {what}")]
     Map {

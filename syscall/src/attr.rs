@@ -190,6 +190,19 @@ attrs! {
         16 cookie: u64,
     }
 
+    /// `BPF_TASK_FD_QUERY`.
+    TaskFdQuery, 48 {
+        0 pid: u32,
+        4 fd: u32,
+        8 flags: u32,
+        12 buf_len: u32,
+        16 buf: u64,
+        24 prog_id: u32,
+        28 fd_type: u32,
+        32 probe_offset: u64,
+        40 probe_addr: u64,
+    }
+
     /// `BPF_BTF_LOAD`.
     BtfLoad, 40 {
         0 btf: u64,

@@ -52,6 +52,7 @@ commands! {
     RAW_TRACEPOINT_OPEN = 17,
     BTF_LOAD = 18,
     BTF_GET_FD_BY_ID = 19,
+    TASK_FD_QUERY = 20,
     MAP_LOOKUP_AND_DELETE_ELEM = 21,
     MAP_FREEZE = 22,
     BTF_GET_NEXT_ID = 23,

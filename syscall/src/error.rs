@@ -19,7 +19,9 @@ impl CallError {
         Self::from_raw(call, errno as i32)
     }
 
-    pub(crate) const fn from_raw(call: &'static str, raw: i32) -> Self {
+    /// A call that was made elsewhere, and its error number.
+    #[must_use]
+    pub const fn from_raw(call: &'static str, raw: i32) -> Self {
         Self { call, raw }
     }
 
@@ -33,7 +35,9 @@ impl CallError {
         Self::from_raw(call, Errno::last_raw())
     }
 
-    pub(crate) fn io(call: &'static str, error: &std::io::Error) -> Self {
+    /// For the result of a call that the standard library made.
+    #[must_use]
+    pub fn io(call: &'static str, error: &std::io::Error) -> Self {
         Self::from_raw(call, error.raw_os_error().unwrap_or(Errno::EIO as i32))
     }
 

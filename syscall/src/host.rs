@@ -212,6 +212,16 @@ pub fn ifname(index: u32) -> Result<String, CallError> {
     Ok(name.to_string_lossy().into_owned())
 }
 
+/// The names of all network devices, in the network name space of this thread.
+///
+/// # Errors
+/// `if_nameindex` fails.
+pub fn ifnames() -> Result<Vec<String>, CallError> {
+    let devices = nix::net::if_::if_nameindex().map_err(CallError::at("if_nameindex"))?;
+    let name = |device: &nix::net::if_::Interface| device.name().to_string_lossy().into_owned();
+    Ok(devices.iter().map(name).collect())
+}
+
 /// Bytes of a page of memory.
 ///
 /// # Errors
@@ -269,6 +279,7 @@ mod tests {
         assert!(kernel_version().unwrap() > (3, 0, 0));
         let loopback = ifindex("lo").unwrap();
         assert_eq!(ifname(loopback).unwrap(), "lo");
+        assert!(ifnames().unwrap().iter().any(|name| name == "lo"));
         assert!(ifindex("no-such-device").is_err());
     }
 }

@@ -9,6 +9,8 @@
 //! mapping.rs     shared memory                kernel_file.rs  files of /sys
 //! log.rs         what the kernel disliked
 //! host.rs        CPUs, version, rights        probe.rs  odd questions
+//! socket.rs      programs on sockets        namespace.rs  calls in other network name spaces
+//! task_fd.rs     programs behind the fds of processes
 //! error.rs       what the kernel answered
 //! ```
 //!
@@ -36,10 +38,13 @@ mod loader_program;
 mod log;
 mod map;
 mod mapping;
+mod namespace;
 mod object;
 pub mod perf;
 pub mod probe;
 mod prog;
+mod socket;
+mod task_fd;
 
 pub use attach::{
     AttachPoint, IterTarget, LinkCreate, LinkOptions, ProgAttach, QueryEntry, QueryMore,
@@ -62,6 +67,7 @@ pub use map::{
     is_per_cpu,
 };
 pub use mapping::{MapRequest, Mapping, Modify, Word};
+pub use namespace::{in_network_namespace, network_namespace};
 pub use nix::errno::Errno;
 pub use object::{
     ObjectKind, btf_load, enable_stats, fd_by_id, next_id, obj_get, obj_pin, token_create,
@@ -70,3 +76,5 @@ pub use prog::{
     ProgLoad, Records, TestRun, TestRunOutcome, prog_assoc_struct_ops, prog_bind_map, prog_load,
     prog_stream_read, prog_test_run,
 };
+pub use socket::{SocketProgram, socket_attach, socket_detach};
+pub use task_fd::{TaskFdInfo, task_fd_query};

@@ -15,9 +15,10 @@ pub(crate) fn run(with_vm: bool) -> anyhow::Result<()> {
         "clippy --workspace --all-targets --locked -- -D warnings",
     ))?;
     // Above, the program asks for all features; others may ask for none.
-    run::check(&mut cargo(
-        "clippy -p purebpf-btf --all-targets --locked -- -D warnings",
-    ))?;
+    for package in ["purebpf-btf", "purebpf-elf", "purebpf-handles"] {
+        let alone = format!("clippy -p {package} --all-targets --locked -- -D warnings");
+        run::check(&mut cargo(&alone))?;
+    }
     run::check(cargo("doc --workspace --no-deps --locked").env("RUSTDOCFLAGS", "-D warnings"))?;
     run::check(cargo("test --workspace --locked").env("PUREBPF_REQUIRE_KERNEL", "1"))?;
     // All of it, not the sample that a slower build takes.
@@ -25,7 +26,7 @@ pub(crate) fn run(with_vm: bool) -> anyhow::Result<()> {
         "test --release --locked -p purebpf --test corrupt",
     ))?;
     if with_vm {
-        vm::run(&["6.1".to_owned(), "6.12".to_owned()], None)?;
+        vm::run(&["6.1".to_owned(), "6.12".to_owned()], &[])?;
     }
     Ok(())
 }

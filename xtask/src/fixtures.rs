@@ -19,6 +19,9 @@ const NEWER: [(&str, &[&str]); 1] = [(
     &["-mcpu=v4", "-mllvm", "--bpf-min-jump-table-entries=3"],
 )];
 
+/// A program of the host, and where its debug information goes.
+const HOST: &str = "tests/host";
+
 fn files(endings: &[&str]) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for folder in FOLDERS {
@@ -35,7 +38,9 @@ fn files(endings: &[&str]) -> anyhow::Result<Vec<PathBuf>> {
 
 fn manifest() -> anyhow::Result<String> {
     let mut text = String::new();
-    for file in files(&[".bpf.c", ".bpf.o", ".h"])? {
+    let mut all = files(&[".bpf.c", ".bpf.o", ".h"])?;
+    all.extend(["probed.c", "probed", "probed.debug"].map(|name| Path::new(HOST).join(name)));
+    for file in all {
         let bytes = fs::read(run::root().join(&file))?;
         let hash = Sha256::digest(&bytes);
         let hex = hash.iter().fold(String::new(), |mut hex, byte| {
@@ -53,12 +58,14 @@ pub(crate) fn build() -> anyhow::Result<()> {
         &[
             "clang-19",
             "clang-22",
+            "ld",
             "llvm-strip-19",
             "/usr/include/bpf/bpf_helpers.h",
         ],
         &[
             "clang-19",
             "clang-22",
+            "binutils",
             "llvm-19",
             "libbpf-dev",
             "linux-libc-dev",
@@ -92,7 +99,26 @@ pub(crate) fn build() -> anyhow::Result<()> {
                 .args(["-g", &object]),
         )?;
     }
+    build_host()?;
     fs::write(run::root().join(MANIFEST), manifest()?).context("writing the manifest")
+}
+
+/// Compiles the program that probes are set on, and takes its symbols and debug information away
+/// into a file beside it.
+fn build_host() -> anyhow::Result<()> {
+    let run = |program: &str, arguments: &[&str]| {
+        let folder = run::root().join(HOST);
+        run::check(run::command(program).current_dir(folder).args(arguments))
+    };
+    let compile = "-g -O2 --target=x86_64-linux-gnu -static -nostdlib -ffreestanding \
+        -Wl,--build-id=sha1 -fdebug-compilation-dir=. -Wall -Werror probed.c -o probed";
+    run("clang-19", &compile.split_whitespace().collect::<Vec<_>>())?;
+    run(
+        "llvm-objcopy-19",
+        &["--only-keep-debug", "probed", "probed.debug"],
+    )?;
+    let strip = ["--strip-all", "--add-gnu-debuglink=probed.debug", "probed"];
+    run("llvm-objcopy-19", &strip)
 }
 
 /// Checks that sources and objects are those that were compiled together.

@@ -95,6 +95,7 @@ fn initramfs(kernel: &Kernel, job: &Job) -> anyhow::Result<PathBuf> {
         "modules",
         "tests",
         "work/tests/bpf",
+        "work/tests/host",
     ] {
         fs::create_dir_all(dir.join(folder))?;
     }
@@ -108,11 +109,16 @@ fn initramfs(kernel: &Kernel, job: &Job) -> anyhow::Result<PathBuf> {
     run::check(run::command("chmod").arg("+x").arg(&init))?;
     fs::write(dir.join("job"), job.script)?;
     modules::copy(kernel, &dir.join("modules"))?;
-    for entry in fs::read_dir(run::root().join("tests/bpf"))? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|ending| ending == "o") {
-            let name = path.file_name().unwrap_or_default();
-            fs::copy(&path, dir.join("work/tests/bpf").join(name))?;
+    for folder in ["tests/bpf", "tests/host"] {
+        for entry in fs::read_dir(run::root().join(folder))? {
+            let path = entry?.path();
+            if path
+                .extension()
+                .is_none_or(|ending| ending != "c" && ending != "h")
+            {
+                let name = path.file_name().unwrap_or_default();
+                fs::copy(&path, dir.join("work").join(folder).join(name))?;
+            }
         }
     }
     for (folder, program) in &job.programs {

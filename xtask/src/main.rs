@@ -46,9 +46,9 @@ enum Task {
         /// 5.10, 6.1, 6.12, 6.18, 7.2 or all; may be repeated
         #[arg(long, default_value = "6.12")]
         kernel: Vec<String>,
-        /// Only test binaries whose name contains this
+        /// Only test binaries whose name contains this; may be repeated
         #[arg(long)]
-        only: Option<String>,
+        only: Vec<String>,
     },
     /// Compare every program and map of the fixtures with libbpf inside virtual machines
     VmCompare {
@@ -85,7 +85,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Fixtures { check: true } => fixtures::check(),
         Task::Fixtures { check: false } => fixtures::build(),
-        Task::Vm { kernel, only } => vm::run(&kernel, only.as_deref()),
+        Task::Vm { kernel, only } => vm::run(&kernel, &only),
         Task::VmCompare { kernel } => vm_compare::run(&kernel),
         Task::Fuzz { seconds, only } => fuzz::run(seconds, only.as_deref()),
         Task::Foreign { machine, package } => foreign::run(machine.as_deref(), &package),

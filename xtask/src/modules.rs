@@ -9,13 +9,18 @@ use anyhow::Context as _;
 use crate::kernels::Kernel;
 use crate::run;
 
-/// Modules whose functions programs may call, or trace, and what implements struct_ops.
-const WANTED: [&str; 5] = [
+/// Modules whose functions programs may call, or trace, and what implements struct_ops; then what
+/// programs on network devices need: a device, and queueing disciplines with their filters.
+const WANTED: [&str; 9] = [
     "nf_conntrack",
     "nf_nat",
     "tcp_bbr",
     "tcp_dctcp",
     "xfrm_interface",
+    "veth",
+    "sch_ingress",
+    "sch_drr",
+    "cls_bpf",
 ];
 
 /// Copies the modules and what they depend on, uncompressed, with a file `order` that says in which

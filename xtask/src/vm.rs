@@ -20,14 +20,15 @@ done
 "#;
 
 /// Boots each kernel and runs the tests in it; any failure is an error, once all have run.
-pub(crate) fn run(versions: &[String], only: Option<&str>) -> anyhow::Result<()> {
+pub(crate) fn run(versions: &[String], only: &[String]) -> anyhow::Result<()> {
     let programs = build()?.into_iter().filter_map(|path| {
         let name = path.file_name()?.to_string_lossy().into_owned();
         match name == "purebpf" {
             true => Some(("bin", path)),
-            false => only
-                .is_none_or(|only| name.contains(only))
-                .then_some(("tests", path)),
+            false => {
+                let wanted = only.is_empty() || only.iter().any(|only| name.contains(only));
+                wanted.then_some(("tests", path))
+            }
         }
     });
     let job = Job {

@@ -10,23 +10,19 @@ mod show;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use purebpf::plan::ObjectSpec;
-use purebpf::{Link, Loader, MapType, Object, RingBuffer};
+use purebpf::{Error, MapType, Object, RingBuffer};
 
+use crate::attach::{Attached, Places};
 use crate::print;
+use crate::stop::Stop;
 use records::Records;
 use show::Show;
 
 /// Every process that starts a program or exits.
 const PROCESSES: &[u8] = include_bytes!("../../bpf/processes.bpf.o");
-
-/// How long to wait for records before looking whether to stop.
-const TICK: Duration = Duration::from_millis(100);
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -47,6 +43,8 @@ pub(crate) struct Arguments {
     /// Type of the records: a struct of the object [default: the value type of the map]
     #[arg(long = "type", value_name = "NAME")]
     type_name: Option<String>,
+    #[command(flatten)]
+    places: Places,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -56,38 +54,49 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         None => ObjectSpec::parse(PROCESSES)?,
     };
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)).context("taking Ctrl-C")?;
-
-    let object = Loader::new().load(&spec)?;
+    let stop = Stop::new(arguments.duration)?;
     let records = Records::new(&spec, arguments.type_name.as_deref())?;
+    let object = arguments.places.load(spec)?;
     let ring = reader(&object)?;
     // Dropped, and so detached, when this function is left, however that happens.
-    let links = attach(&object)?;
+    let attached = attach(&object, &arguments.places)?;
     let mut show = match arguments.json {
         true => Show::json(),
         false => Show::table(),
     };
     match ring {
         Some(ring) => stream(arguments, ring, &records, &mut show, &stop)?,
-        None => wait(arguments, &stop),
+        None => stop.wait(),
     }
-    drop(links);
+    drop(attached);
     Ok(ExitCode::SUCCESS)
 }
 
-fn attach(object: &Object) -> anyhow::Result<Vec<Link>> {
-    let links = object.attach_all()?;
-    if links.is_empty() {
-        bail!("no section of the object says what to attach to");
+fn attach(object: &Object, places: &Places) -> anyhow::Result<Vec<Attached>> {
+    let mut attached = Vec::new();
+    let mut left = None;
+    for (_, result) in places.attach_each(object) {
+        match result {
+            Ok(one) => attached.push(one),
+            // Others may do without it.
+            Err(error) if matches!(error.downcast_ref(), Some(Error::NoTarget { .. })) => {
+                left.get_or_insert(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    match (attached.is_empty(), left) {
+        (false, _) => {}
+        // The first one stands for all: it says what is missing.
+        (true, Some(error)) => return Err(error),
+        (true, None) => bail!("no section of the object says what to attach to"),
     }
     print::note(&format!(
         "{} of {} programs attached; Ctrl-C ends",
-        links.len(),
+        attached.len(),
         object.programs().count()
     ));
-    Ok(links)
+    Ok(attached)
 }
 
 /// A reader of every ring buffer of the object.
@@ -107,26 +116,16 @@ fn reader(object: &Object) -> anyhow::Result<Option<RingBuffer>> {
     Ok(reader)
 }
 
-/// When to stop: asked to, or out of time.
-fn deadline(arguments: &Arguments) -> anyhow::Result<Option<Instant>> {
-    let Some(seconds) = arguments.duration else {
-        return Ok(None);
-    };
-    let duration = Duration::try_from_secs_f64(seconds).context("--duration")?;
-    Ok(Instant::now().checked_add(duration))
-}
-
 fn stream(
     arguments: &Arguments,
     mut ring: RingBuffer,
     records: &Records,
     show: &mut Show,
-    stop: &AtomicBool,
+    stop: &Stop,
 ) -> anyhow::Result<()> {
-    let deadline = deadline(arguments)?;
     let names: Vec<String> = ring.maps().map(|map| map.name().to_owned()).collect();
     let mut left = arguments.count.unwrap_or(u64::MAX);
-    while left > 0 && !stop.load(Ordering::Relaxed) {
+    while left > 0 && !stop.is_due() {
         while let Some(record) = ring.next()? {
             let map = names.get(record.map_index()).map_or("", String::as_str);
             let value = records.decode(map, &record);
@@ -137,20 +136,9 @@ fn stream(
                 break;
             }
         }
-        let now = Instant::now();
-        if left == 0 || deadline.is_some_and(|deadline| now >= deadline) {
-            break;
+        if left > 0 {
+            ring.wait(Some(stop.next_look()))?;
         }
-        let rest = deadline.map_or(TICK, |deadline| deadline.duration_since(now).min(TICK));
-        ring.wait(Some(rest))?;
     }
     Ok(())
-}
-
-/// An object without ring buffers does its work in the kernel.
-fn wait(arguments: &Arguments, stop: &AtomicBool) {
-    let deadline = deadline(arguments).ok().flatten();
-    while !stop.load(Ordering::Relaxed) && deadline.is_none_or(|end| Instant::now() < end) {
-        std::thread::sleep(TICK);
-    }
 }

@@ -254,3 +254,28 @@ fn name_without_an_end_is_an_error() {
         Err(HostError::Table { .. })
     ));
 }
+
+const PROBED: &[u8] = include_bytes!("../../../tests/host/probed");
+const PROBED_DEBUG: &[u8] = include_bytes!("../../../tests/host/probed.debug");
+
+#[test]
+fn what_was_cut_off_is_found_in_the_debug_file() {
+    let stripped = Executable::parse(PROBED).unwrap();
+    assert_eq!(stripped.symbol_offset("first"), Ok(None));
+    let link = stripped.debug_link().unwrap().unwrap();
+    assert_eq!(link.name, "probed.debug");
+    let debug = Executable::parse(PROBED_DEBUG).unwrap();
+    let id = stripped.build_id().unwrap().unwrap();
+    assert_eq!((id.len(), Some(id)), (20, debug.build_id().unwrap()));
+
+    let whole = stripped.clone().with_debug_file(PROBED_DEBUG).unwrap();
+    let first = whole.symbol_offset("first").unwrap().unwrap();
+    assert_eq!(whole.offset_of(0x40_0000 + first), Ok(Some(first)));
+    let both = whole.symbol_offsets(&["first", "second", "third"]).unwrap();
+    assert!(matches!(both[..], [Some(a), Some(b), None] if a == first && b > a));
+    assert_eq!(
+        whole.matching_offsets(|name| name == "first"),
+        Ok(vec![first])
+    );
+    assert_eq!(whole.offset_of(1), Ok(None));
+}

@@ -40,11 +40,7 @@ pub(super) fn find(path: &Path, name: &str) -> Result<Member, Error> {
     let mut file = File::open(path).map_err(Error::file("open archive", path))?;
     match find_in(&mut file, name.as_bytes()) {
         Ok(Some(member)) => Ok(member),
-        Ok(None) => Err(Error::NotFound {
-            what: "member",
-            name: name.into(),
-            place: path.to_owned(),
-        }),
+        Ok(None) => Err(Error::not_found("member", name, path, [])),
         Err(error) => Err(Error::file("read archive", path)(error)),
     }
 }

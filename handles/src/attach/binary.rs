@@ -1,12 +1,14 @@
 //! Binaries of the host: where they are, and where in them a function is.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use purebpf_elf::host::Executable;
+use purebpf_elf::host::{Executable, HostError};
 use purebpf_syscall::fs::is_accessible;
 
-use super::archive;
+use super::{archive, debug_file};
 use crate::Error;
 
 /// The path of a binary given by name: what has a `/` is a path already, a library (`.so`) is looked
@@ -33,11 +35,7 @@ pub fn resolve_binary(name: &str) -> Result<PathBuf, Error> {
         .find(|path| is_accessible(path, !library))
         .ok_or_else(|| {
             let place = std::env::join_paths(&place).unwrap_or_else(|_| given.clone());
-            Error::NotFound {
-                what: "binary",
-                name: name.into(),
-                place: place.into(),
-            }
+            Error::not_found("binary", name, place, [])
         })
 }
 
@@ -104,7 +102,7 @@ impl Binary {
         self.member.map_or(0, |member| member.offset)
     }
 
-    fn read(&self) -> Result<Executable, Error> {
+    pub(super) fn read(&self) -> Result<Executable, Error> {
         let bytes = match self.member {
             Some(member) => archive::read(&self.path, member)?,
             None => std::fs::read(&self.path).map_err(Error::file("read binary", &self.path))?,
@@ -112,39 +110,79 @@ impl Binary {
         Executable::parse(bytes).map_err(|source| self.broken(source))
     }
 
-    fn broken(&self, source: purebpf_elf::host::HostError) -> Error {
+    /// The contents of its debug file, if it has one. Parts of archives have none.
+    pub(super) fn debug_file(&self, executable: &Executable) -> Result<Option<Vec<u8>>, Error> {
+        if self.member.is_some() {
+            return Ok(None);
+        }
+        debug_file::read(&self.path, executable).map_err(|source| self.broken(source))
+    }
+
+    /// Asks the binary, and if that has no answer, the binary with its debug file.
+    fn ask<T>(
+        &self,
+        question: impl Fn(&Executable) -> Result<T, HostError>,
+        is_answer: impl Fn(&T) -> bool,
+    ) -> Result<T, Error> {
+        let executable = self.read()?;
+        let answer = question(&executable).map_err(|source| self.broken(source))?;
+        if is_answer(&answer) {
+            return Ok(answer);
+        }
+        let Some(bytes) = self.debug_file(&executable)? else {
+            return Ok(answer);
+        };
+        let whole = executable.with_debug_file(bytes);
+        whole
+            .and_then(|whole| question(&whole))
+            .map_err(|source| self.broken(source))
+    }
+
+    pub(super) fn broken(&self, source: HostError) -> Error {
         Error::Binary {
             path: self.path.clone(),
             source,
         }
     }
 
-    fn missing(&self, what: &'static str, name: &str) -> Error {
-        Error::NotFound {
-            what,
-            name: name.into(),
-            place: self.path.clone(),
-        }
+    pub(super) fn missing(
+        &self,
+        what: &'static str,
+        name: &str,
+        known: impl IntoIterator<Item = String>,
+    ) -> Error {
+        Error::not_found(what, name, &self.path, known)
+    }
+
+    /// For a function that has no symbol, with those that have.
+    fn missing_symbol(&self, name: &str) -> Error {
+        let known = RefCell::new(HashSet::new());
+        // What cannot be read has no names to tell.
+        let _read = self.ask(
+            |it| {
+                it.matching_offsets(|name| {
+                    known.borrow_mut().insert(name.to_owned());
+                    false
+                })
+            },
+            |_| false,
+        );
+        self.missing("symbol", name, known.into_inner())
     }
 
     /// Where in the file a function is, bytes.
     pub(super) fn symbol(&self, name: &str) -> Result<u64, Error> {
-        let offset = self
-            .read()?
-            .symbol_offset(name)
-            .map_err(|source| self.broken(source))?;
-        let offset = offset.ok_or_else(|| self.missing("symbol", name))?;
+        let offset = self.ask(|it| it.symbol_offset(name), Option::is_some)?;
+        let offset = offset.ok_or_else(|| self.missing_symbol(name))?;
         Ok(self.start().saturating_add(offset))
     }
 
     /// Where many functions are.
     pub(super) fn symbols(&self, names: &[&str]) -> Result<Vec<u64>, Error> {
-        let offsets = self
-            .read()?
-            .symbol_offsets(names)
-            .map_err(|source| self.broken(source))?;
+        let are_there = |offsets: &Vec<Option<u64>>| offsets.iter().all(Option::is_some);
+        let offsets = self.ask(|it| it.symbol_offsets(names), are_there)?;
         let found = names.iter().zip(offsets).map(|(name, offset)| {
-            let offset = offset.ok_or_else(|| self.missing("symbol", name))?;
+            let offset = offset.ok_or_else(|| self.missing_symbol(name))?;
             Ok(self.start().saturating_add(offset))
         });
         found.collect()
@@ -156,12 +194,12 @@ impl Binary {
         pattern: &str,
         accepts: impl Fn(&str) -> bool,
     ) -> Result<Vec<u64>, Error> {
-        let offsets = self
-            .read()?
-            .matching_offsets(accepts)
-            .map_err(|source| self.broken(source))?;
+        let offsets = self.ask(
+            |it| it.matching_offsets(&accepts),
+            |offsets| !offsets.is_empty(),
+        )?;
         if offsets.is_empty() {
-            return Err(self.missing("symbol like", pattern));
+            return Err(self.missing("symbol like", pattern, []));
         }
         Ok(offsets
             .into_iter()

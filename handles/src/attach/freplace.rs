@@ -27,11 +27,8 @@ impl Freplace {
 impl super::Target for Freplace {
     fn attach(&self, program: &Program) -> Result<Link, Error> {
         let id = self.target.function_id(&self.function)?;
-        let id = id.ok_or_else(|| Error::NotFound {
-            what: "function",
-            name: self.function.as_str().into(),
-            place: self.target.to_string().into(),
-        })?;
+        let place = self.target.to_string();
+        let id = id.ok_or_else(|| Error::not_found("function", &self.function, place, []))?;
         Trace::new().function_of(&self.target, id).attach(program)
     }
 }

@@ -3,7 +3,7 @@
 use std::ffi::CString;
 
 use super::perf::{Probe, ProbeMode};
-use super::section;
+use super::{kernel_symbols, section};
 use crate::link::ProbeUnit;
 use crate::{Error, Link, Program};
 
@@ -161,6 +161,7 @@ impl super::Target for Kprobe {
             ),
         }
         .attach(program)
+        .map_err(|error| kernel_symbols::explain(error, self.function.as_deref().as_slice()))
     }
 }
 

@@ -1,17 +1,16 @@
 //! Many functions of the kernel at once.
 
-use std::collections::HashSet;
 use std::ffi::CString;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use purebpf_insn::AttachType;
 use purebpf_syscall::{AttachPoint, LinkOptions};
 
 use super::create::NewLink;
-use super::{glob, section};
-use crate::{Error, Link, Program, tracefs};
+use super::{glob, kernel_symbols, section};
+use crate::tracefs::{self, FUNCTIONS, each_line, functions};
+use crate::{Error, Link, Program};
 
 /// Functions of the kernel by pattern, by names, or by addresses, in one link (5.18), for programs of
 /// type kprobe that were loaded for it.
@@ -34,8 +33,6 @@ enum Places {
 
 /// What the kernel can trace, with addresses (6.5).
 const WITH_ADDRESSES: &str = "available_filter_functions_addrs";
-/// What the kernel can trace.
-const WITHOUT_ADDRESSES: &str = "available_filter_functions";
 const KALLSYMS: &str = "/proc/kallsyms";
 
 impl KprobeMulti {
@@ -161,11 +158,10 @@ impl KprobeMulti {
             Places::Pattern(pattern) => {
                 let addresses = matching(tracefs::root(), Path::new(KALLSYMS), pattern)?;
                 match addresses.len() {
-                    0 => Err(Error::NotFound {
-                        what: "function like",
-                        name: pattern.as_str().into(),
-                        place: tracefs::root().join(WITHOUT_ADDRESSES),
-                    }),
+                    0 => {
+                        let place = tracefs::root().join(FUNCTIONS);
+                        Err(Error::not_found("function like", pattern, place, []))
+                    }
                     found if self.unique && found != 1 => Err(Error::mismatch(
                         program,
                         "the number of functions",
@@ -194,13 +190,7 @@ fn matching(tracefs: &Path, kallsyms: &Path, pattern: &str) -> Result<Vec<u64>, 
         })?;
         return Ok(addresses);
     }
-    let mut names = HashSet::new();
-    each_line(&tracefs.join(WITHOUT_ADDRESSES), |line| {
-        let name = line.split_whitespace().next().unwrap_or_default();
-        if glob::matches(pattern, name) {
-            names.insert(name.to_owned());
-        }
-    })?;
+    let names = functions(tracefs, |name| glob::matches(pattern, name))?;
     each_line(kallsyms, |line| {
         let mut words = line.split_whitespace();
         if let (Some(address), Some(_), Some(name)) = (words.next(), words.next(), words.next())
@@ -214,17 +204,6 @@ fn matching(tracefs: &Path, kallsyms: &Path, pattern: &str) -> Result<Vec<u64>, 
         }
     })?;
     Ok(addresses)
-}
-
-fn each_line(path: &Path, mut visit: impl FnMut(&str)) -> Result<(), Error> {
-    let failed = || Error::file("read", path);
-    let mut file = BufReader::new(File::open(path).map_err(failed())?);
-    let mut line = String::new();
-    while file.read_line(&mut line).map_err(failed())? != 0 {
-        visit(&line);
-        line.clear();
-    }
-    Ok(())
 }
 
 impl super::Target for KprobeMulti {
@@ -254,6 +233,10 @@ impl super::Target for KprobeMulti {
             },
         }
         .create(program)
+        .map_err(|error| {
+            let names = symbols.iter().filter_map(|name| name.to_str().ok());
+            kernel_symbols::explain(error, &names.collect::<Vec<_>>())
+        })
     }
 }
 
@@ -277,11 +260,7 @@ mod tests {
         let directory = std::env::temp_dir().join(format!("purebpf-{}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
         let kallsyms = directory.join("kallsyms");
-        std::fs::write(
-            directory.join(WITHOUT_ADDRESSES),
-            "tcp_a\ntcp_b [mod]\nudp_a\n",
-        )
-        .unwrap();
+        std::fs::write(directory.join(FUNCTIONS), "tcp_a\ntcp_b [mod]\nudp_a\n").unwrap();
         let symbols = "10 T tcp_a.llvm.7\n20 t tcp_b [mod]\n30 T tcp_c\n40 T udp_a\n";
         std::fs::write(&kallsyms, symbols).unwrap();
         let older = matching(&directory, &kallsyms, "tcp_*").unwrap();

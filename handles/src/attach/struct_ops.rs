@@ -5,9 +5,9 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use purebpf_insn::{AttachType, MapFlags, MapType};
-use purebpf_syscall::{AttachPoint, Errno, LinkCreate, LinkOptions, duplicate, link_create};
+use purebpf_syscall::{AttachPoint, Errno, LinkCreate, LinkOptions, link_create};
 
-use crate::link::{Event, Registered};
+use crate::link::Event;
 use crate::{Error, Link, Map, UpdateFlags};
 
 /// A struct_ops map (5.6) and its value in the kernel's layout, with the fds of its programs.
@@ -65,9 +65,10 @@ impl StructOps {
         let failed = |error| Error::call(&self.map, "register it")(error);
         self.fill()?;
         if !self.map.flags().contains(MapFlags::LINK) {
-            let fd = duplicate(self.map.as_fd()).map_err(failed)?;
-            let event = Event::Registered(Registered::new(&self.map));
-            return Ok(Link::with_event(fd, event, None, None));
+            let map = self.map.clone();
+            return Link::unlinked(&self.map, None, move || {
+                map.delete(&0u32.to_ne_bytes()).map(drop)
+            });
         }
         let fd = link_create(&LinkCreate {
             program: self.map.as_fd(),

@@ -1,13 +1,16 @@
 //! tcx and netkit: packets in and out of a network device, several programs in a row.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use purebpf_insn::AttachType;
-use purebpf_syscall::{AttachPoint, LinkOptions, Relative, duplicate, host};
+use purebpf_syscall::{AttachPoint, LinkOptions, Relative, duplicate};
 
 use super::create::{NewLink, attach_type};
+use super::device;
+use super::direct::{Direct, Point};
+use super::query::{self, Attached, Tells};
 use crate::{Error, Link, LinkId, Program, ProgramId};
 
 /// Where a program goes among others at the same attach point; the end, if nothing is said.
@@ -132,14 +135,21 @@ impl Place {
         self.flags
     }
 
-    pub(super) fn options(&self) -> LinkOptions<'_> {
-        let relative = match &self.relative {
+    pub(super) fn relative(&self) -> Relative<'_> {
+        match &self.relative {
             Neighbour::None => Relative::None,
             Neighbour::Fd(fd) => Relative::Fd(fd.as_fd()),
             Neighbour::Id(id) => Relative::Id(*id),
-        };
+        }
+    }
+
+    pub(super) const fn revision(&self) -> u64 {
+        self.expected_revision
+    }
+
+    pub(super) fn options(&self) -> LinkOptions<'_> {
         LinkOptions::Relative {
-            relative,
+            relative: self.relative(),
             expected_revision: self.expected_revision,
         }
     }
@@ -153,22 +163,29 @@ macro_rules! device_point {
             ifindex: u32,
             attach_type: Option<AttachType>,
             place: Place,
+            by_link: bool,
+            replace: Option<Program>,
         }
 
         impl $name {
             /// The device with this index, in the direction that the program was loaded for.
             #[must_use]
             pub fn new(ifindex: u32) -> Self {
-                Self { ifindex, attach_type: None, place: Place::default() }
+                Self {
+                    ifindex,
+                    attach_type: None,
+                    place: Place::default(),
+                    by_link: true,
+                    replace: None,
+                }
             }
 
             /// The device of this name, in the network name space of this thread.
             ///
             /// # Errors
-            /// `ENODEV` without such a device.
+            /// [`Error::Missing`] without such a device, with names much like it.
             pub fn by_name(name: &str) -> Result<Self, Error> {
-                let object = format_args!("device `{name}`");
-                host::ifindex(name).map(Self::new).map_err(Error::call(object, "find it"))
+                device::by_name(name).map(Self::new)
             }
 
             /// Another direction.
@@ -183,12 +200,60 @@ macro_rules! device_point {
             pub fn place(self, place: Place) -> Self {
                 Self { place, ..self }
             }
+
+            /// By `BPF_PROG_ATTACH`: [`Link::disconnect`] lets the program stay.
+            #[doc(alias = "bpf_prog_attach_opts")]
+            #[must_use]
+            pub fn without_link(self) -> Self {
+                Self { by_link: false, ..self }
+            }
+
+            /// By `BPF_PROG_ATTACH`, in the place of a program that was attached so.
+            #[must_use]
+            pub fn replacing_program(self, old: &Program) -> Self {
+                Self { by_link: false, replace: Some(old.clone()), ..self }
+            }
+
+            /// Detaches a program that was attached without a link, whoever did it.
+            ///
+            /// # Errors
+            /// `ENOENT` if it is not there, and what the kernel says.
+            #[doc(alias = "bpf_prog_detach_opts")]
+            pub fn detach(&self, program: &Program) -> Result<(), Error> {
+                self.direct(program)?.detach(program)
+            }
+
+            /// The programs that are attached, with their links, in the direction of
+            /// [`Self::attach_type`], which has to be set.
+            ///
+            /// # Errors
+            /// No attach type, and what the kernel says: `ENODEV` without such a device.
+            #[doc(alias = "bpf_prog_query_opts")]
+            pub fn query(&self) -> Result<Attached, Error> {
+                let how = query::needed(self, self.attach_type)?;
+                query::query(self, AttachPoint::Ifindex(self.ifindex), how, Tells::Links)
+            }
+
+            fn direct(&self, program: &Program) -> Result<Direct, Error> {
+                let point = Point::device(self.ifindex, self)?;
+                Ok(Direct::new(point, attach_type(program, self.attach_type)?))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "network device {}", self.ifindex)
+            }
         }
 
         impl super::Target for $name {
             fn attach(&self, program: &Program) -> Result<Link, Error> {
                 if self.ifindex == 0 {
                     return Err(Error::invalid(program, "no network device has index 0"));
+                }
+                if !self.by_link {
+                    let direct = self.direct(program)?;
+                    return direct.attach(program, self.replace.as_ref(), Some(&self.place));
                 }
                 NewLink {
                     target: AttachPoint::Ifindex(self.ifindex),

@@ -16,6 +16,8 @@ use crate::{Error, Link, Program};
 pub struct Uprobe {
     binary: String,
     symbol: Option<String>,
+    #[cfg(feature = "dwarf")]
+    source: Option<super::SourcePlace>,
     offset: u64,
     pid: Option<u32>,
     retprobe: bool,
@@ -32,6 +34,8 @@ impl Uprobe {
         Self {
             binary: binary.into(),
             symbol: None,
+            #[cfg(feature = "dwarf")]
+            source: None,
             offset: 0,
             pid: None,
             retprobe: false,
@@ -46,6 +50,17 @@ impl Uprobe {
     pub fn symbol(self, symbol: impl Into<String>) -> Self {
         Self {
             symbol: Some(symbol.into()),
+            ..self
+        }
+    }
+
+    /// The only place of the source that is so, by debug information (feature `dwarf`); of several,
+    /// attaching fails, and [`super::UprobeMulti::source`] takes all.
+    #[cfg(feature = "dwarf")]
+    #[must_use]
+    pub fn source(self, place: super::SourcePlace) -> Self {
+        Self {
+            source: Some(place),
             ..self
         }
     }
@@ -120,6 +135,25 @@ impl Uprobe {
     }
 }
 
+impl Uprobe {
+    /// What the offset is from.
+    fn start(&self, binary: &Binary) -> Result<u64, Error> {
+        #[cfg(feature = "dwarf")]
+        if let Some(place) = &self.source {
+            let of = binary.path.display();
+            return match (binary.source(place)?.as_slice(), &self.symbol) {
+                ([only], None) => Ok(*only),
+                (_, Some(_)) => Err(Error::invalid(of, "the place is given in two ways")),
+                (all, None) => Err(Error::mismatch(of, "the number of places", all.len(), 1)),
+            };
+        }
+        match &self.symbol {
+            Some(symbol) => binary.symbol(symbol),
+            None => Ok(binary.start()),
+        }
+    }
+}
+
 /// Cuts `+OFFSET` off, if that is what comes after the last `+`: names in C++ may have one too.
 fn split_offset(function: &str) -> (&str, i64) {
     function
@@ -134,10 +168,7 @@ fn split_offset(function: &str) -> (&str, i64) {
 impl super::Target for Uprobe {
     fn attach(&self, program: &Program) -> Result<Link, Error> {
         let binary = Binary::find(&self.binary)?;
-        let start = match &self.symbol {
-            Some(symbol) => binary.symbol(symbol)?,
-            None => binary.start(),
-        };
+        let start = self.start(&binary)?;
         let offset = start
             .checked_add(self.offset)
             .ok_or_else(|| Error::invalid(program, "the offset of its probe is too large"))?;

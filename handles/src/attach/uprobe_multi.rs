@@ -30,6 +30,15 @@ enum Places {
     Pattern(String),
     Symbols(Vec<String>),
     Offsets(Vec<u64>),
+    #[cfg(feature = "dwarf")]
+    Source(super::SourcePlace),
+}
+
+impl Places {
+    /// How many there are is known by whoever lists them.
+    const fn are_listed(&self) -> bool {
+        matches!(self, Self::Symbols(_) | Self::Offsets(_))
+    }
 }
 
 impl UprobeMulti {
@@ -68,6 +77,14 @@ impl UprobeMulti {
     #[must_use]
     pub fn offsets(binary: impl Into<String>, offsets: impl Into<Vec<u64>>) -> Self {
         Self::of(binary, Places::Offsets(offsets.into()))
+    }
+
+    /// All places of the source, by debug information (feature `dwarf`): a line, or a function that
+    /// was inlined, can be at several.
+    #[cfg(feature = "dwarf")]
+    #[must_use]
+    pub fn source(binary: impl Into<String>, place: super::SourcePlace) -> Self {
+        Self::of(binary, Places::Source(place))
     }
 
     /// Offset of a counter for each place, as for [`super::Uprobe::ref_ctr_offset`].
@@ -150,6 +167,8 @@ impl UprobeMulti {
                 .iter()
                 .map(|offset| binary.start().saturating_add(*offset))
                 .collect()),
+            #[cfg(feature = "dwarf")]
+            Places::Source(place) => binary.source(place),
         }
     }
 }
@@ -160,10 +179,10 @@ impl super::Target for UprobeMulti {
             return Err(Error::invalid(program, "a session has the returns anyway"));
         }
         let lists = [&self.cookies, &self.ref_ctr_offsets];
-        if matches!(self.places, Places::Pattern(_)) && lists.iter().any(|list| !list.is_empty()) {
+        if !self.places.are_listed() && lists.iter().any(|list| !list.is_empty()) {
             return Err(Error::invalid(
                 program,
-                "a pattern does not tell how many cookies it takes",
+                "a pattern or a place of the source does not tell how many cookies it takes",
             ));
         }
         let binary = Binary::find(&self.binary)?;

@@ -1,6 +1,6 @@
 //! Probes that programs of user space define statically (USDT).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use purebpf_elf::usdt::{self, Machine, Note, Notes};
@@ -115,11 +115,11 @@ impl Usdt {
         let is_wanted = |note: &&Note| note.provider == self.provider && note.name == self.name;
         let mut notes: Vec<Note> = all.notes.iter().filter(is_wanted).cloned().collect();
         if notes.is_empty() {
-            return Err(Error::NotFound {
-                what: "probe",
-                name: format!("{}:{}", self.provider, self.name).into(),
-                place: path.to_owned(),
-            });
+            let label = |provider: &str, name: &str| format!("{provider}:{name}");
+            let name = label(&self.provider, &self.name);
+            let known = all.notes.iter().map(|it| label(&it.provider, &it.name));
+            let known: HashSet<String> = known.collect();
+            return Err(Error::not_found("probe", &name, path, known));
         }
         let machine = all.machine.ok_or_else(|| {
             Error::unsupported(path.display(), "reader of this machine's probe arguments")
@@ -147,11 +147,7 @@ fn map_of(program: &Program, (name, kernel_name): (&str, &str)) -> Result<Map, E
             return Ok(map.with_name(name));
         }
     }
-    Err(Error::NotFound {
-        what: "map",
-        name: name.into(),
-        place: program.to_string().into(),
-    })
+    Err(Error::not_found("map", name, program.to_string(), []))
 }
 
 /// What has to be added to an offset in the file to have an address in a process.
@@ -179,11 +175,7 @@ fn moved_by(program: &Program, pid: Option<u32>, path: &Path, offset: u64) -> Re
         let is_here = area.is_code && Path::new(area.path) == real && area.has(offset);
         is_here.then(|| area.start.wrapping_sub(area.offset))
     });
-    found.ok_or_else(|| Error::NotFound {
-        what: "binary",
-        name: real.display().to_string().into(),
-        place: maps,
-    })
+    found.ok_or_else(|| Error::not_found("binary", &real.display().to_string(), maps, []))
 }
 
 /// A line of `/proc/PID/maps`.

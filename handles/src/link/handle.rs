@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use purebpf_syscall::perf::perf_event_disable;
 use purebpf_syscall::{
-    Errno, LinkInfo, ObjectKind, iter_create, link_detach, link_info, link_update, raise, retire,
+    Errno, LinkInfo, ObjectKind, duplicate, iter_create, link_detach, link_info, link_update,
+    raise, retire,
 };
 
-use super::{LegacyProbe, Registered};
+use super::{LegacyProbe, Unlinked};
 use crate::id::expect_kind;
 use crate::object::object;
 use crate::pin::Pin;
@@ -51,11 +52,13 @@ pub(crate) enum Event {
     None,
     /// It is under the link, with an fd of its own.
     Under(OwnedFd),
-    /// A struct_ops map that is registered without a link; the fd is the map's.
-    Registered(Registered),
+    /// There is no link; the fd is the program's, or that of a struct_ops map.
+    Unlinked(Unlinked),
     /// It is the "link" itself: before 5.15, events got their program by ioctl.
     Itself,
 }
+
+const NO_LINK: &str = "it is attached without a link of the kernel's";
 
 /// Links that are to stay until the process ends.
 static KEPT: Mutex<Vec<Link>> = Mutex::new(Vec::new());
@@ -100,6 +103,27 @@ impl Link {
         self.0.rest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Something attached without a link of the kernel's, until `undo` is called.
+    pub(crate) fn unlinked(
+        object: &(impl AsFd + fmt::Display),
+        program: Option<&Program>,
+        undo: impl FnMut() -> Result<(), Error> + Send + 'static,
+    ) -> Result<Self, Error> {
+        let unlinked = Unlinked::new(undo);
+        let fd = duplicate(object.as_fd()).map_err(Error::call(object, "hold it"))?;
+        let this = Self::with_event(fd, Event::Unlinked(unlinked), None, program.cloned());
+        this.0.pin.refuse(NO_LINK);
+        Ok(this)
+    }
+
+    /// The fd of the link, if it is one to the kernel.
+    fn kernel_link(&self) -> Result<BorrowedFd<'_>, Error> {
+        match self.0.event {
+            Event::Unlinked(_) => Err(Error::invalid(self, NO_LINK)),
+            _ => Ok(self.as_fd()),
+        }
+    }
+
     fn known_pin(&self) -> &Pin {
         &self.0.pin
     }
@@ -120,10 +144,11 @@ impl Link {
     /// What the kernel tells of it (5.8): type, id, program, and what it is attached to.
     ///
     /// # Errors
-    /// A perf event or raw tracepoint of an older kernel is no link in the kernel's sense (`EINVAL`).
+    /// A perf event or raw tracepoint of an older kernel is no link in the kernel's sense (`EINVAL`),
+    /// nor is what was attached without one.
     #[doc(alias = "bpf_link_get_info_by_fd")]
     pub fn info(&self) -> Result<LinkInfo, Error> {
-        link_info(self.as_fd()).map_err(Error::call(self, "ask what it is"))
+        link_info(self.kernel_link()?).map_err(Error::call(self, "ask what it is"))
     }
 
     /// Id.
@@ -171,8 +196,8 @@ impl Link {
                 perf_event_disable(self.as_fd()).map_err(failed)?;
                 retire(&shared.fd).map_err(failed)?;
             }
-            Event::Registered(map) => {
-                map.unregister()?;
+            Event::Unlinked(attached) => {
+                attached.detach()?;
                 retire(&shared.fd).map_err(failed)?;
             }
             Event::None => match link_detach(self.as_fd()) {
@@ -209,8 +234,14 @@ impl Link {
 
     /// Keeps it attached until the process ends, even when all handles are dropped: one is held for
     /// the rest of the process. [`Self::detach`] still works, and [`Self::pin`] outlives the process.
+    ///
+    /// What is attached without a link of the kernel's (by netlink, to a socket, ...) stays even after
+    /// the process, until somebody detaches it or its target is gone; no handle is held for it.
     #[doc(alias = "bpf_link__disconnect")]
     pub fn disconnect(&self) {
+        if let Event::Unlinked(attached) = &self.0.event {
+            return attached.stay();
+        }
         KEPT.lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(self.clone());
@@ -223,7 +254,7 @@ impl Link {
     /// A program of another type, a link of a type that cannot, and what the kernel says.
     #[doc(alias = "bpf_link__update_program")]
     pub fn update_program(&self, program: &Program) -> Result<(), Error> {
-        link_update(self.as_fd(), program.as_fd(), None)
+        link_update(self.kernel_link()?, program.as_fd(), None)
             .map_err(Error::call(self, "update its program"))
     }
 
@@ -232,7 +263,7 @@ impl Link {
     /// # Errors
     /// `EPERM` if it is not, and as [`Self::update_program`].
     pub fn replace_program(&self, program: &Program, old: &Program) -> Result<(), Error> {
-        link_update(self.as_fd(), program.as_fd(), Some(old.as_fd()))
+        link_update(self.kernel_link()?, program.as_fd(), Some(old.as_fd()))
             .map_err(Error::call(self, "update its program"))
     }
 
@@ -242,7 +273,8 @@ impl Link {
     /// What the kernel says.
     #[doc(alias = "bpf_link__update_map")]
     pub fn update_map(&self, map: &Map) -> Result<(), Error> {
-        link_update(self.as_fd(), map.as_fd(), None).map_err(Error::call(self, "update its map"))
+        link_update(self.kernel_link()?, map.as_fd(), None)
+            .map_err(Error::call(self, "update its map"))
     }
 
     /// Begins a walk of an iterator: what its program writes can be read from the file (5.8).
@@ -251,7 +283,7 @@ impl Link {
     /// A link of another type, and what the kernel says.
     #[doc(alias = "bpf_iter_create")]
     pub fn iterate(&self) -> Result<File, Error> {
-        let fd = iter_create(self.as_fd()).map_err(Error::call(self, "begin a walk"))?;
+        let fd = iter_create(self.kernel_link()?).map_err(Error::call(self, "begin a walk"))?;
         Ok(File::from(fd))
     }
 }

@@ -3,14 +3,17 @@
 //! ```text
 //! handle.rs  the handle: open, pin, detach, what is known of it
 //! legacy.rs  probes made by name in tracefs, which have to be removed again
-//! registered.rs  struct_ops maps without a link
+//! unlinked.rs  what is attached without a link of the kernel's
+//! task_fd.rs  what processes hold attached by perf events
 //! ```
 
 mod handle;
 mod legacy;
-mod registered;
+mod task_fd;
+mod unlinked;
 
 pub(crate) use handle::Event;
 pub use handle::Link;
 pub(crate) use legacy::{LegacyProbe, ProbeUnit};
-pub(crate) use registered::Registered;
+pub use task_fd::{TaskFd, TaskFdPlace};
+pub(crate) use unlinked::Unlinked;

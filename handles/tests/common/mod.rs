@@ -4,6 +4,8 @@
 
 pub(crate) mod attached;
 pub(crate) mod netkit;
+pub(crate) mod network;
+pub(crate) mod rtnetlink;
 
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};

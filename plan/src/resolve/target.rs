@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use purebpf_btf::Kind;
+use purebpf_btf::{Kind, TypeId};
 use purebpf_insn::{AttachType, ProgramType};
 
 use crate::plan::{AttachPlan, KernelType};
@@ -30,6 +30,19 @@ pub(crate) struct Named<'a> {
     /// Its name in BTF.
     pub(crate) name: String,
     pub(crate) kind: Kind,
+}
+
+/// The module whose functions a program traces many of: which ones is said when it is attached.
+fn module_of_many(program: &ProgramSpec) -> Option<&str> {
+    let is_of_many = matches!(
+        program.expected_attach_type,
+        AttachType::TRACE_FENTRY_MULTI
+            | AttachType::TRACE_FEXIT_MULTI
+            | AttachType::TRACE_FSESSION_MULTI
+    );
+    let given = program.attach_target.as_deref();
+    let target = given.or(program.section_target()).filter(|_| is_of_many)?;
+    target.split_once(':').map(|(module, _)| module)
 }
 
 /// What a program asks for, if its section says that it asks.
@@ -72,6 +85,18 @@ pub(super) fn find(
     kernel: &dyn TargetKernel,
     program: &ProgramSpec,
 ) -> Result<Option<AttachPlan>, Error> {
+    if let Some(wanted) = module_of_many(program) {
+        let modules = kernel.modules()?;
+        let known = modules.iter().find(|known| *known.name == *wanted);
+        let known = known.ok_or_else(|| Error::Program {
+            program: program.name.clone(),
+            what: format!("the kernel has no module `{wanted}` with BTF"),
+        })?;
+        return Ok(Some(AttachPlan::Kernel(KernelType {
+            module: Some(Arc::clone(&known.name)),
+            id: TypeId::VOID,
+        })));
+    }
     let Named { module, name, kind } = match wanted(program)? {
         Some(Wanted::Kernel(named)) => named,
         Some(Wanted::Program(function)) => {

@@ -232,8 +232,8 @@ fn place_variables(
         .iter_mut()
         .filter(|s| s.name != ".ksyms" && s.name != ".kconfig");
     for section in sections {
-        let fail = |what: String| Error::Program {
-            program: section.name.clone(),
+        let fail = |what: String| Error::Section {
+            section: section.name.clone(),
             what,
         };
         let is_unplaced = section.size == 0;
@@ -245,7 +245,7 @@ fn place_variables(
                 .filter(|(name, _)| *name == section.name)
                 .and_then(|(_, size)| u32::try_from(*size).ok())
                 .filter(|size| *size > 0)
-                .ok_or_else(|| fail("BTF describes this section, which the file has not".into()))?;
+                .ok_or_else(|| fail("BTF describes it, but the file has it not".into()))?;
         }
         for entry in &mut section.entries {
             let kind = btf.ty(entry.ty).map(|ty| ty.kind);
