@@ -11,7 +11,10 @@
 
 use std::path::Path;
 
-use purebpf::handles::{MapAttributes, Memory, ProgramAttributes, Token};
+use purebpf::handles::map::view::{Array, MapOfMaps, ProgramArray};
+use purebpf::handles::{
+    MapAttributes, Memory, PinnedObject, ProgramAttributes, RunStatistics, Token,
+};
 use purebpf::plan::{DescribedKernel, Plan};
 use purebpf::{
     BtfObject, Error, Link, Loader, Map, MapSpec, Object, ObjectSpec, Program, ProgramSpec,
@@ -41,6 +44,12 @@ fn handles_are_clone_send_sync_and_static() {
     is_handle::<MapAttributes>();
     is_handle::<ProgramAttributes>();
     is_handle::<purebpf::handles::TypedMap<u32, u64>>();
+    is_handle::<Array<u64>>();
+    is_handle::<MapOfMaps<u32>>();
+    is_handle::<ProgramArray>();
+    is_handle::<PinnedObject>();
+    is_handle::<RunStatistics>();
+    is_handle::<purebpf::handles::program::ProgramStream>();
     can_move::<RingBuffer>();
     can_move::<Memory>();
     can_move::<Error>();

@@ -119,6 +119,8 @@ pub struct MapInfo {
     pub name: String,
     /// Network device that it is offloaded to, by index; 0 for none.
     pub ifindex: u32,
+    /// Device and inode of that device's network name space (4.16).
+    pub netns: (u64, u64),
     /// Id of its BTF, 0 for none.
     pub btf_id: u32,
     /// Type id of the key in that BTF.
@@ -155,6 +157,8 @@ pub struct ProgInfo {
     pub gpl_compatible: bool,
     /// Network device that it is bound to, by index; 0 for none.
     pub ifindex: u32,
+    /// Device and inode of that device's network name space (4.16).
+    pub netns: (u64, u64),
     /// Id of its BTF, 0 for none.
     pub btf_id: u32,
     /// Bytes of machine code; 0 without a JIT, or without the right to see it.
@@ -221,6 +225,7 @@ pub fn map_info(fd: BorrowedFd<'_>) -> Result<MapInfo, CallError> {
         flags: MapFlags::from_bits_retain(raw.map_flags),
         name: stored_name(&raw.name),
         ifindex: raw.ifindex,
+        netns: (raw.netns_dev, raw.netns_ino),
         btf_id: raw.btf_id,
         btf_key_type_id: raw.btf_key_type_id,
         btf_value_type_id: raw.btf_value_type_id,
@@ -249,6 +254,7 @@ pub fn prog_info(fd: BorrowedFd<'_>) -> Result<ProgInfo, CallError> {
         // A bit-field of one bit: the first, whichever end that is.
         gpl_compatible: raw.gpl_compatible != 0,
         ifindex: raw.ifindex,
+        netns: (raw.netns_dev, raw.netns_ino),
         btf_id: raw.btf_id,
         jited_len: raw.jited_prog_len,
         translated_len: raw.xlated_prog_len,

@@ -21,15 +21,12 @@ use crate::Error;
 /// map.typed::<u32, bool>();
 /// ```
 ///
-/// The kernel compares keys byte by byte, so that they have no gaps.
+/// The kernel compares keys byte by byte, so that they have no gaps: this type has one, and is no key.
 ///
-/// ```compile_fail,E0277
-/// # let map: purebpf_handles::Map = unimplemented!();
+/// ```compile_fail,E0512
+/// #[derive(Clone, Copy, bytemuck::NoUninit)]
 /// #[repr(C)]
-/// #[derive(Clone, Copy)]
 /// struct Key(u8, u32);
-///
-/// map.typed::<Key, u64>();
 /// ```
 #[derive(Debug)]
 pub struct TypedMap<K, V> {

@@ -146,7 +146,8 @@ impl DevMap {
         self.map.lookup_redirect(key)
     }
 
-    /// Takes the device out; whether there was one. An array does not tell, so that there it is as if there always was.
+    /// Takes the device out; whether there was one, which only a hash tells: of an array it is always
+    /// true.
     ///
     /// # Errors
     /// What the kernel says.
