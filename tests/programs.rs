@@ -52,14 +52,14 @@ fn a_program_knows_its_source_and_its_machine_code() {
     if !common::root() {
         return;
     }
-    let object = purebpf::load(&open("subprograms.bpf.o")).unwrap();
+    let object = purebpf::load(&open("globals.bpf.o")).unwrap();
     let (name, program) = object.programs().next().unwrap();
     let lines = program.source_lines().unwrap();
     let code = program.translated_instructions().unwrap();
     assert!(!lines.is_empty() && lines[0].instruction == 0, "{name}");
     assert!(lines.is_sorted_by_key(|line| line.instruction));
     for line in &lines {
-        assert!(line.file.ends_with("subprograms.bpf.c"), "{line:?}");
+        assert!(line.file.ends_with("globals.bpf.c"), "{line:?}");
         assert!((line.instruction as usize) < code.len() && line.line > 0);
     }
     assert!(lines.iter().any(|line| line.text.contains("return")));
