@@ -11,7 +11,10 @@
 
 use std::path::Path;
 
-use purebpf::handles::{MapAttributes, Memory, ProgramAttributes, Token};
+use purebpf::handles::map::view::{Array, MapOfMaps, ProgramArray};
+use purebpf::handles::{
+    MapAttributes, Memory, PinnedObject, ProgramAttributes, RunStatistics, Token,
+};
 use purebpf::plan::{DescribedKernel, Plan};
 use purebpf::{
     BtfObject, Error, Link, Loader, Map, MapSpec, Object, ObjectSpec, Program, ProgramSpec,
@@ -41,6 +44,12 @@ fn handles_are_clone_send_sync_and_static() {
     is_handle::<MapAttributes>();
     is_handle::<ProgramAttributes>();
     is_handle::<purebpf::handles::TypedMap<u32, u64>>();
+    is_handle::<Array<u64>>();
+    is_handle::<MapOfMaps<u32>>();
+    is_handle::<ProgramArray>();
+    is_handle::<PinnedObject>();
+    is_handle::<RunStatistics>();
+    is_handle::<purebpf::handles::program::ProgramStream>();
     can_move::<RingBuffer>();
     can_move::<Memory>();
     can_move::<Error>();
@@ -88,6 +97,22 @@ fn no_public_type_of_handles_plan_and_loader_has_a_lifetime() {
     ];
     found.retain(|line| !records.iter().any(|record| line.contains(record)));
     assert_eq!(found, [""; 0]);
+}
+
+#[test]
+fn no_unsafe_outside_syscall() {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR"));
+    if !sources.join("handles/src").exists() {
+        println!("left out: the sources are not here");
+        return;
+    }
+    let roots = ["insn", "elf", "btf", "handles", "plan", "loader", "."];
+    let roots = roots.iter().map(|name| format!("{name}/src/lib.rs"));
+    for root in roots.chain(["cli/src/main.rs".to_owned()]) {
+        let text = std::fs::read_to_string(sources.join(&root)).unwrap();
+        // With this the compiler takes no `unsafe impl Send` either.
+        assert!(text.contains("#![forbid(unsafe_code)]"), "{root}");
+    }
 }
 
 #[test]

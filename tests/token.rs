@@ -129,6 +129,8 @@ fn inside() {
 
     let token = Token::from_bpffs(usual).unwrap();
     let kernel = RunningKernel::with_token(&token);
+    // The same by an fd of its own, and it does not need the first.
+    let token = Token::from_fd(token.try_clone_fd().unwrap()).unwrap();
     for loader in [Loader::new().without_token().token(&token), Loader::new()] {
         let mut spec = spec.clone();
         spec.load_only(["uses_first", "uses_second"]).unwrap();

@@ -85,6 +85,11 @@ fn alone(a: i32) {
 }
 
 #[inline(never)]
+fn ordered(a: i32) {
+    probe!("ordered", "0", "-4@%ecx", in("ecx") a, options(nostack));
+}
+
+#[inline(never)]
 fn counted(values: &[u32; 8], index: u64) {
     probe!(
         "counted", "{semaphore}", "4@4(%rsi,%rdi,4)",
@@ -147,6 +152,27 @@ fn a_static_probe_is_seen_with_its_arguments_at_all_its_places() {
     drop(link);
     plain(1, 2, &[0; 4]);
     assert_eq!(events(&mut ring), []);
+}
+
+#[test]
+fn drop_in_any_order_usdt_link_after_its_object() {
+    if !common::root() || older_than(5, 15) {
+        return;
+    }
+    for is_kept in [false, true] {
+        let (object, mut ring) = load("by_hand");
+        let program = object.program("by_hand").unwrap();
+        let probe = attach::Usdt::new(THERE, "purebpf", "ordered").pid(0);
+        let kept = is_kept.then(|| program.clone());
+        let link = program.attach(probe).unwrap();
+        drop((object, program));
+        ordered(3);
+        assert_eq!(events(&mut ring)[0].values[0], 3);
+        drop(link);
+        ordered(4);
+        assert_eq!(events(&mut ring), []);
+        drop(kept);
+    }
 }
 
 #[test]

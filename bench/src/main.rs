@@ -13,6 +13,7 @@
 //! scale.rs    cargo run --release -- scale: instructions to plan 100 to 100,000 relocations
 //! probes.rs   cargo run --release -- probes: what the kernel supports, as both find out
 //! ring.rs     cargo run --release -- ring: records of ring buffers a second
+//! maps.rs     cargo run --release -- maps: what access to elements costs, and batches
 //! size.rs     cargo run --release -- size: bytes of a minimal program
 //! dump.rs     cargo run --release -- dump [FILES...]: types as C and values as text against libbpf
 //! light.rs    cargo run --release -- light FILES...: loader programs of both sides
@@ -36,6 +37,7 @@ mod known;
 mod libbpf;
 mod libbpf_dump;
 mod light;
+mod maps;
 mod messages;
 mod ours;
 mod peers;
@@ -177,6 +179,23 @@ enum Command {
         #[arg(long, default_value_t = 15)]
         runs: usize,
     },
+    /// Instructions of access to elements beside the system call, and the rate of batches (needs valgrind)
+    Maps {
+        /// How many times batches are read, of which the median counts
+        #[arg(long, default_value_t = 25)]
+        runs: usize,
+    },
+    /// Access elements again and again, for a profiler to count
+    MapJob {
+        /// Who does it
+        #[arg(value_enum)]
+        by: maps::By,
+        /// What is done
+        #[arg(value_enum)]
+        job: maps::Job,
+        /// How many times
+        times: u32,
+    },
     /// How the work to plan an object grows with its relocations (needs valgrind and clang-19)
     Scale,
 }
@@ -232,6 +251,8 @@ fn main() -> anyhow::Result<()> {
         Command::Probes => probes::run(),
         Command::Attach(arguments) => attach::run(&arguments),
         Command::Ring { runs } => ring::run(runs),
+        Command::Maps { runs } => maps::run(runs),
+        Command::MapJob { by, job, times } => maps::one(by, job, times),
         Command::Scale => scale::run(),
         Command::Load {
             who,

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use purebpf_syscall::{
-    BtfInfo, Errno, Log, ObjectKind, btf_data, btf_info, btf_load, fd_by_id, raise,
+    BtfInfo, Errno, Log, ObjectKind, btf_data, btf_info, btf_load, duplicate, fd_by_id, raise,
 };
 
 use crate::error::boxed;
@@ -100,9 +100,19 @@ impl BtfObject {
         Ok(Self { fd: Arc::new(fd) })
     }
 
-    /// Opens all BTF there is, by ascending id; an error is the last item.
+    /// Opens all BTF there is, by ascending id. What goes away meanwhile is left out, what cannot be opened
+    /// is an error among the items.
     pub fn all() -> impl Iterator<Item = Result<Self, Error>> + Send + use<> {
         open_all(BtfId::all(), Self::from_id)
+    }
+
+    /// A new fd of the BTF, for whoever wants one of its own: a clone of the handle costs none. It is
+    /// close-on-exec and above 2.
+    ///
+    /// # Errors
+    /// The process may have no more fds.
+    pub fn try_clone_fd(&self) -> Result<OwnedFd, Error> {
+        duplicate(self.as_fd()).map_err(Error::call(self, "duplicate its fd"))
     }
 
     /// What the kernel tells of it: id, length, and for its own and modules' the name.

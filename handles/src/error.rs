@@ -156,6 +156,14 @@ pub enum Error {
         /// Names that are there and much like it; empty if none is.
         nearest: Nearest,
     },
+    /// A map that changes so fast that a walk through its keys does not come to the end.
+    #[error("{object}: its keys change faster than they can be walked, {given} were given")]
+    Unsteady {
+        /// The map.
+        object: Box<str>,
+        /// Keys given until then, most of them more than once.
+        given: u64,
+    },
     /// A ring buffer whose pages do not hold what the kernel writes there.
     #[error("{object}: bad ring buffer position {position:#x}: {what}")]
     Corrupt {
@@ -295,6 +303,13 @@ impl Error {
             what,
             found: boxed(found),
             expected: boxed(expected),
+        }
+    }
+
+    pub(crate) fn unsteady(object: impl Display, given: u64) -> Self {
+        Self::Unsteady {
+            object: boxed(object),
+            given,
         }
     }
 

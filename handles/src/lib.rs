@@ -5,9 +5,10 @@
 //! link/     programs that are attached         attach/   what they can be attached to
 //! buffer/   readers of ring buffers            btf.rs    token.rs
 //! object.rs how all three are opened, pinned   pin.rs    paths that keep objects alive
+//! pinned.rs what is pinned, all of it
 //! id.rs     walks through all objects          tracefs.rs  where tracing is
-//! netlink/  requests to the network            nearest.rs  names much like one that is missing
-//! error.rs
+//! symbols.rs  names of addresses in the kernel     nearest.rs  names much like one that is missing
+//! netlink/  requests to the network            error.rs
 //! ```
 //!
 //! A handle ([`Map`], [`Program`], [`Link`], [`BtfObject`], [`Token`]) is an `Arc` around an fd and what
@@ -28,7 +29,9 @@ mod nearest;
 mod netlink;
 mod object;
 pub mod pin;
+mod pinned;
 pub mod program;
+mod symbols;
 mod token;
 pub mod tracefs;
 
@@ -43,8 +46,10 @@ pub use link::Link;
 pub use map::{Global, Map, MapAttributes, Memory, TypedMap, TypedPerCpuMap, UpdateFlags};
 pub use nearest::Nearest;
 pub use netlink::NetlinkError;
-pub use program::{Program, ProgramAttributes, TestRun, TestRunResult};
+pub use pinned::{Pinned, PinnedObject, Pins, pins};
+pub use program::{Program, ProgramAttributes, RunStatistics, TestRun, TestRunResult};
 pub use purebpf_syscall::{
-    BtfInfo, CallError, Errno, LinkDetails, LinkInfo, MapInfo, ProgInfo as ProgramInfo,
+    BtfInfo, CallError, Errno, IterDetails, LinkDetails, LinkInfo, MapInfo, ProgInfo as ProgramInfo,
 };
+pub use symbols::{KernelSymbol, KernelSymbols};
 pub use token::Token;

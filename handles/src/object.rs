@@ -1,6 +1,6 @@
 //! How maps, programs and links are opened and pinned, which is the same for all three.
 
-/// Gives a handle its `from_id`, `from_pin`, `from_fd`, `all`, `pin`, `unpin`, `is_pinned` and
+/// Gives a handle its `from_id`, `from_pin`, `from_fd`, `all`, `try_clone_fd`, `pin`, `unpin`, `is_pinned` and
 /// `pin_path`; the attributes before a method's name are what differs in its documentation.
 ///
 /// The handle has `take(OwnedFd, Pin, &dyn Display) -> Result<Self, Error>`, which checks what the fd
@@ -49,9 +49,20 @@ macro_rules! object {
                 Self::take(fd, $crate::pin::Pin::default(), &concat!($noun, " by fd"))
             }
 
-            #[doc = concat!("Opens every ", $noun, " there is, by ascending id; an error is the last item.")]
+            #[doc = concat!("Opens every ", $noun, " there is, by ascending id. One that goes away meanwhile is left out,")]
+            /// one that cannot be opened is an error among the items.
             pub fn all() -> impl Iterator<Item = Result<Self, $crate::Error>> + Send + use<> {
                 $crate::id::open_all($crate::$id::all(), Self::from_id)
+            }
+
+            #[doc = concat!("A new fd of the ", $noun, ", for whoever wants one of its own: a clone of the handle")]
+            /// costs none. It is close-on-exec and above 2.
+            ///
+            /// # Errors
+            /// The process may have no more fds.
+            pub fn try_clone_fd(&self) -> Result<OwnedFd, $crate::Error> {
+                purebpf_syscall::duplicate(self.as_fd())
+                    .map_err($crate::Error::call(self, "duplicate its fd"))
             }
 
             $(#[$pin])*

@@ -103,7 +103,7 @@ impl Pin {
         let path = known
             .as_deref()
             .ok_or_else(|| Error::invalid(object.name, "it is not pinned"))?;
-        check_bpffs(object.name, path)?;
+        check_bpffs(object.name, parent(path))?;
         std::fs::remove_file(path).map_err(Error::file("unpin", path))?;
         *known = None;
         Ok(())
@@ -135,10 +135,7 @@ impl Pinnable<'_> {
     }
 
     fn pin(&self, path: &Path) -> Result<(), Error> {
-        let parent = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
+        let parent = parent(path);
         if path
             .file_name()
             .is_none_or(|name| name.as_encoded_bytes().contains(&b'.'))
@@ -150,7 +147,7 @@ impl Pinnable<'_> {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => false,
             Err(error) => return Err(Error::file("create directory", parent)(error)),
         };
-        let result = check_bpffs(self.name, path)
+        let result = check_bpffs(self.name, parent)
             .and_then(|()| obj_pin(path, self.fd).map_err(Error::call(self.name, "pin it")));
         if result.is_err() && created {
             // The directory is ours and empty; if it is not, somebody has begun to use it.
@@ -160,17 +157,21 @@ impl Pinnable<'_> {
     }
 }
 
-fn check_bpffs(object: &dyn Display, path: &Path) -> Result<(), Error> {
-    let parent = match path.parent() {
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
-    };
-    match file_system(parent).map_err(Error::call(object, "look at its pin's directory"))? {
+    }
+}
+
+/// Refuses a directory that is not in a bpffs.
+pub(crate) fn check_bpffs(object: &dyn Display, directory: &Path) -> Result<(), Error> {
+    match file_system(directory).map_err(Error::call(object, "look at its pin's directory"))? {
         Some(FileSystem::Bpf) => Ok(()),
         _ => Err(Error::mismatch(
             object,
             "its pin's directory",
-            parent.display(),
+            directory.display(),
             "in a bpffs",
         )),
     }

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-use purebpf_syscall::token_create;
+use purebpf_syscall::{duplicate, raise, token_create};
 
 use crate::Error;
 
@@ -29,6 +29,25 @@ impl Token {
             "create a token",
         ))?;
         Ok(Self { fd: Arc::new(fd) })
+    }
+
+    /// Takes over an fd of a token, for instance from another process.
+    ///
+    /// # Errors
+    /// The fd cannot be moved out of the range of stdin, stdout and stderr. Whether it is of a token is
+    /// seen where it is used.
+    pub fn from_fd(fd: OwnedFd) -> Result<Self, Error> {
+        let fd = raise(fd).map_err(Error::call("token by fd", "move it"))?;
+        Ok(Self { fd: Arc::new(fd) })
+    }
+
+    /// A new fd of the token, for whoever wants one of its own: a clone of the handle costs none. It is
+    /// close-on-exec and above 2.
+    ///
+    /// # Errors
+    /// The process may have no more fds.
+    pub fn try_clone_fd(&self) -> Result<OwnedFd, Error> {
+        duplicate(self.as_fd()).map_err(Error::call("token", "duplicate its fd"))
     }
 }
 

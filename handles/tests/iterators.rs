@@ -14,10 +14,10 @@ use std::fs::File;
 use std::io::Read;
 use std::sync::{Arc, Mutex, mpsc};
 
-use common::{Group, count, counter, counting, kernel_type, load_traced, older_than, root};
+use common::{Group, count, counter, counting, kernel_type, load_traced, older_than, root, since};
 use purebpf_btf::Kind;
 use purebpf_handles::attach::Iter;
-use purebpf_handles::{Link, LinkDetails, Map, MapAttributes, Program};
+use purebpf_handles::{IterDetails, Link, LinkDetails, Map, MapAttributes, Program};
 use purebpf_insn::{AttachType, MapType};
 
 /// A program that counts what it is called for; `None`, said, if the kernel has no such iterator.
@@ -61,6 +61,7 @@ fn iterator_is_read_again_and_again() {
     let details = link.info().unwrap().details;
     let expected = LinkDetails::Iter {
         target_name: "bpf_map".into(),
+        of: IterDetails::All,
     };
     assert_eq!(details, expected);
 }
@@ -77,6 +78,13 @@ fn elements_of_one_map_are_walked() {
     for entries in [3, 7] {
         let walked = Map::create(&MapAttributes::new(MapType::ARRAY, 4, 8, entries)).unwrap();
         let link = attach(&program, Iter::map(&walked));
+        if since(5, 10) {
+            let details = link.info().unwrap().details;
+            let of = IterDetails::Map {
+                map_id: walked.id().0,
+            };
+            assert!(matches!(details, LinkDetails::Iter { of: found, .. } if found == of));
+        }
         drop(walked);
         assert_eq!(walk(&link, &map), u64::from(entries));
     }

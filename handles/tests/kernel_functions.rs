@@ -69,6 +69,7 @@ fn kprobe_by_name_runs_the_program() {
             function: FUNCTION.into(),
             offset: 0,
             address,
+            missed: 0,
             retprobe,
             cookie: 0,
         };
@@ -257,12 +258,21 @@ fn kprobes_of_many_functions_are_one_link() {
     assert_eq!(info.link_type, LinkType::KPROBE_MULTI);
     if since(6, 6) {
         // BPF_F_KPROBE_MULTI_RETURN
-        let expected = LinkDetails::KprobeMulti {
+        let LinkDetails::KprobeMulti {
             count: 2,
             flags: 1,
             missed: 0,
+            addresses,
+            cookies,
+        } = info.details
+        else {
+            panic!("{info:?}");
         };
-        assert_eq!(info.details, expected);
+        assert_eq!(addresses.len(), 2);
+        // As above, the landing pad.
+        let is_it = |found: &u64| (address..=address + 4).contains(found);
+        assert!(addresses.iter().any(is_it), "{addresses:x?}");
+        assert_eq!(cookies.len(), if since(6, 9) { 2 } else { 0 });
     }
     let error = |target: KprobeMulti| program.attach(target).unwrap_err();
     let refused = error(KprobeMulti::pattern("proc_*self_get_link").unique_match(true));

@@ -110,7 +110,7 @@ fn batches_bring_every_element_once() {
     // One element a call is fewer than a bucket may hold, so that it has to take more.
     for room in [1, 64, 5000] {
         let mut found: Vec<u32> = Vec::new();
-        for batch in map.batches(room) {
+        for batch in map.batches().room(room) {
             let batch = batch.unwrap();
             let (keys, values) = (
                 batch.keys.as_chunks::<4>().0,
@@ -128,7 +128,8 @@ fn batches_bring_every_element_once() {
     }
     map.delete_batch(&keys[..40]).unwrap();
     let drained: usize = map
-        .drain_batches(100)
+        .drain_batches()
+        .room(100)
         .map(|batch| batch.unwrap().count)
         .sum();
     assert_eq!((drained, map.keys().count()), (990, 0));

@@ -10,9 +10,12 @@
 
 mod common;
 
-use common::{FileSystem, attributes, count, counter, counting, lacks, load, older_than, root};
+use common::{
+    FileSystem, attributes, count, counter, counting, lacks, load, older_than, root, since,
+};
 use purebpf_handles::{
-    BtfId, BtfObject, Errno, Error, Map, Program, ProgramAttributes, ProgramId, TestRun,
+    BtfId, BtfObject, Errno, Error, Map, Program, ProgramAttributes, ProgramId, RunStatistics,
+    TestRun,
 };
 use purebpf_insn::{ProgramFlags, ProgramType, build, opcode as op};
 use std::os::fd::AsFd;
@@ -178,11 +181,46 @@ fn statistics_are_counted_while_they_are_on() {
     let map = counter();
     let program = load(ProgramType::XDP, counting(&map, 2));
     let run = TestRun::new().data(&[0; 64]).repeat(10);
-    let statistics = purebpf_syscall::enable_stats().unwrap();
-    program.test_run(&run).unwrap();
-    let on = program.info().unwrap().run_count;
+    let statistics = RunStatistics::enable().unwrap();
+    let other = statistics.clone();
     drop(statistics);
-    assert_eq!(on, 10);
+    program.test_run(&run).unwrap();
+    drop(other);
+    let info = program.info().unwrap();
+    assert_eq!(info.run_count, 10);
+    assert!(!info.run_time.is_zero());
+}
+
+#[test]
+fn a_test_run_has_every_option() {
+    if !root() || older_than(5, 18, "frames that are sent") {
+        return;
+    }
+    // XDP_DROP, at the first byte behind the Ethernet header.
+    let program = load(
+        ProgramType::XDP,
+        vec![build::mov64_imm(0, 1), build::exit()],
+    );
+    let mut run = TestRun::new().data(&[1; 64]).repeat(4);
+    let result = program.test_run(&run.clone().data_out(16)).unwrap();
+    assert_eq!((result.return_value, &*result.data), (1, &[1; 16][..]));
+    assert!(result.truncated);
+    // A frame that is sent comes from a device: the loopback.
+    let context: Vec<u8> = [0_u32, 64, 0, 1, 0, 0].map(u32::to_ne_bytes).concat();
+    run = run.context(&context);
+    let result = program.test_run(&run.clone().context_out(24)).unwrap();
+    assert_eq!(result.context, context);
+    let statistics = RunStatistics::enable().unwrap();
+    program.test_run(&run.live_frames(2)).unwrap();
+    drop(statistics);
+    assert_eq!(program.info().unwrap().run_count, 4);
+    let filter = load(
+        ProgramType::SCHED_CLS,
+        vec![build::mov64_imm(0, 0), build::exit()],
+    );
+    let run = TestRun::new().data(&[0; 64]);
+    let checked = filter.test_run(&run.checksum_complete());
+    assert_eq!(checked.is_ok(), since(6, 11), "{checked:?}");
 }
 
 #[test]

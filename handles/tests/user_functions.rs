@@ -235,8 +235,8 @@ fn uprobes_of_many_places_are_one_link() {
     let by_name = UprobeMulti::symbols(this_program(), ["purebpf_test_place", "main"]);
     let link = program.attach(by_name.cookies([1, 2])).unwrap();
     let details = link.info().unwrap().details;
-    let told = matches!(&details, LinkDetails::UprobeMulti { path, count: 2, .. }
-        if *path == this_program());
+    let told = matches!(&details, LinkDetails::UprobeMulti { path, count: 2, offsets, cookies, .. }
+        if *path == this_program() && offsets.len() == 2 && cookies == &[1, 2]);
     assert_eq!(told, since(6, 8), "{details:?}");
     let fails = |target: UprobeMulti| program.attach(target).is_err();
     assert!(fails(UprobeMulti::symbols(
@@ -270,9 +270,9 @@ fn uprobes_of_many_places_run_at_returns_in_one_process_with_cookies() {
         let link = program.attach(place().retprobe(retprobe)).unwrap();
         let details = link.info().unwrap().details;
         // BPF_F_UPROBE_MULTI_RETURN
-        let told = matches!(details, LinkDetails::UprobeMulti { count: 1, flags, .. }
-            if flags == u32::from(retprobe));
-        assert!(told || !since(6, 8), "{details:?}");
+        let told = matches!(details, LinkDetails::UprobeMulti { count: 1, flags, offsets, .. }
+            if flags == u32::from(retprobe) && offsets == [offset]);
+        assert!(told || !since(6, 8), "retprobe: {retprobe}");
     }
     let before = count(&map);
     let _elsewhere = program.attach(place().pid(1)).unwrap();

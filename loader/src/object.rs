@@ -7,6 +7,7 @@ use bytemuck::{AnyBitPattern, NoUninit};
 use indexmap::IndexMap;
 use purebpf_btf::Btf;
 use purebpf_handles::attach::StructOps;
+use purebpf_handles::pin::path_in;
 use purebpf_handles::{Global, Link, Map, Program};
 use purebpf_insn::ProgramType;
 
@@ -283,25 +284,33 @@ impl Object {
     }
 
     /// Pins every map and every program under its name in a folder of a bpffs, which is made if it
-    /// is missing. Dots in names become underscores, since a bpffs refuses them.
+    /// is missing. Dots in names become underscores, since a bpffs refuses them. A map that is pinned by
+    /// its own definition stays where it is.
+    ///
+    /// [`PinnedObject::open`](purebpf_handles::PinnedObject::open) opens them again.
     ///
     /// # Errors
-    /// The first failure; what was pinned until then is unpinned again.
+    /// The first failure; what was pinned until then is unpinned again, and a folder that was made is
+    /// removed.
     #[doc(alias = "bpf_object__pin")]
     pub fn pin(&self, folder: impl AsRef<Path>) -> Result<(), Error> {
         let folder = folder.as_ref();
+        let was_there = folder.exists();
         let mut undo: Vec<Box<dyn Fn()>> = Vec::new();
         let result = self.pin_each(folder, &mut undo);
         if result.is_err() {
             undo.iter().rev().for_each(|unpin| unpin());
+            if !was_there {
+                // Whoever has begun to use it meanwhile keeps it.
+                std::fs::remove_dir(folder).ok();
+            }
         }
         result
     }
 
     fn pin_each(&self, folder: &Path, undo: &mut Vec<Box<dyn Fn()>>) -> Result<(), Error> {
-        let path = |name: &str| folder.join(name.replace('.', "_"));
+        let path = |name: &str| path_in(folder, name);
         for (name, map) in self.maps() {
-            // A map that is pinned by its own definition stays where it is.
             if map.pin_path().is_none() {
                 map.pin(path(name))?;
                 undo.push(Box::new(move || drop(map.unpin())));

@@ -74,60 +74,91 @@ commands! {
 }
 
 /// How often a call is made before `EAGAIN` or `EINTR` is passed on.
-const ATTEMPTS: u32 = 5;
+pub(crate) const ATTEMPTS: u32 = 5;
 
 /// Issues one command; the result is what the system call returned, never negative.
 ///
 /// # Safety
 /// Every address in `attr` is zero, or valid for what `command` reads and writes there.
+#[inline]
 pub(crate) unsafe fn bpf<A: Pod>(command: Command, attr: &mut A) -> Result<c_long, CallError> {
     // SAFETY: passed on to the caller.
-    unsafe { issue(command, attr, None) }
+    match unsafe { bpf_once(command, attr) } {
+        // SAFETY: as above.
+        Err(error) => again(error, || unsafe { bpf_once(command, attr) }),
+        done => done,
+    }
+}
+
+/// Makes a call that failed until it is not interrupted, a few times.
+#[cold]
+fn again(
+    mut error: CallError,
+    mut call: impl FnMut() -> Result<c_long, CallError>,
+) -> Result<c_long, CallError> {
+    for _ in 1..ATTEMPTS {
+        if !error.is_interruption() {
+            break;
+        }
+        match call() {
+            Err(next) => error = next,
+            done => return done,
+        }
+    }
+    Err(error)
+}
+
+/// As [`bpf`], but an interrupted call is not made again.
+///
+/// # Safety
+/// As [`bpf`].
+#[inline]
+pub(crate) unsafe fn bpf_once<A: Pod>(command: Command, attr: &mut A) -> Result<c_long, CallError> {
+    let attr: *mut A = attr;
+    let number = c_long::from(command.number);
+    // SAFETY: `attr` is valid for `size_of::<A>()` bytes, which is the length passed; the addresses
+    // inside are good by this function's own contract.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, number, attr, size_of::<A>()) };
+    checked(command, result)
 }
 
 /// As [`bpf`], with the block that goes with every command.
 ///
 /// # Safety
 /// As [`bpf`], also for the addresses in `common`.
-unsafe fn issue<A: Pod>(
+unsafe fn bpf_with<A: Pod>(
     command: Command,
     attr: &mut A,
-    mut common: Option<&mut attr::Common>,
+    common: &mut attr::Common,
 ) -> Result<c_long, CallError> {
     /// Says that there is such a block.
     const COMMON: c_long = 1 << 16;
-    let mut attempt = 1;
-    loop {
-        let attr: *mut A = attr;
-        let (flag, common, common_size) = match common.as_deref_mut() {
-            Some(common) => (
-                COMMON,
-                std::ptr::from_mut(common),
-                size_of::<attr::Common>(),
-            ),
-            None => (0, std::ptr::null_mut(), 0),
-        };
-        // SAFETY: `attr` is valid for `size_of::<A>()` bytes, which is the length passed, and so is
-        // `common`; the addresses inside are good by this function's own contract.
+    let mut call = || {
+        let (attr, common): (*mut A, *mut attr::Common) = (attr, common);
+        let number = c_long::from(command.number) | COMMON;
+        // SAFETY: both blocks are valid for the lengths passed; the addresses inside are good by this
+        // function's own contract.
         let result = unsafe {
             libc::syscall(
                 libc::SYS_bpf,
-                c_long::from(command.number) | flag,
+                number,
                 attr,
                 size_of::<A>(),
                 common,
-                common_size,
+                size_of::<attr::Common>(),
             )
         };
-        if result >= 0 {
-            return Ok(result);
-        }
-        let errno = Errno::last_raw();
-        let again = errno == libc::EAGAIN || errno == libc::EINTR;
-        if !again || attempt == ATTEMPTS {
-            return Err(CallError::from_raw(command.name, errno));
-        }
-        attempt += 1;
+        checked(command, result)
+    };
+    call().or_else(|error| again(error, call))
+}
+
+#[inline]
+fn checked(command: Command, result: c_long) -> Result<c_long, CallError> {
+    if result >= 0 {
+        Ok(result)
+    } else {
+        Err(CallError::last(command.name))
     }
 }
 
@@ -160,7 +191,7 @@ pub(crate) unsafe fn bpf_fd_with_log<A: Pod>(
         pad: 0,
     };
     // SAFETY: passed on to the caller; the log comes with its length.
-    let fd = unsafe { issue(command, attr, Some(&mut common)) };
+    let fd = unsafe { bpf_with(command, attr, &mut common) };
     log.true_size = common.log_true_size;
     // SAFETY: passed on to the caller; the kernel made this fd during the call.
     unsafe { own(command.name, fd?) }
@@ -218,6 +249,7 @@ pub fn retire(fd: &OwnedFd) -> Result<(), CallError> {
 }
 
 /// The address of a slice that the kernel reads; zero for an empty one, which the kernel wants null.
+#[inline]
 pub(crate) fn address<T>(slice: &[T]) -> u64 {
     if slice.is_empty() {
         0
@@ -227,6 +259,7 @@ pub(crate) fn address<T>(slice: &[T]) -> u64 {
 }
 
 /// The address of a slice that the kernel writes.
+#[inline]
 pub(crate) fn address_mut<T>(slice: &mut [T]) -> u64 {
     if slice.is_empty() {
         0

@@ -30,6 +30,7 @@ impl CallError {
         move |errno| Self::new(call, errno)
     }
 
+    #[cold]
     pub(crate) fn last(call: &'static str) -> Self {
         Self::from_raw(call, Errno::last_raw())
     }
@@ -52,7 +53,13 @@ impl CallError {
         Errno::from_raw(self.raw)
     }
 
+    /// The call did not get to do anything and can be made again.
+    pub(crate) const fn is_interruption(&self) -> bool {
+        self.raw == Errno::EAGAIN as i32 || self.raw == Errno::EINTR as i32
+    }
+
     /// The error number.
+    #[inline]
     #[must_use]
     pub const fn raw_os_error(&self) -> i32 {
         self.raw

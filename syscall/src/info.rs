@@ -119,6 +119,8 @@ pub struct MapInfo {
     pub name: String,
     /// Network device that it is offloaded to, by index; 0 for none.
     pub ifindex: u32,
+    /// Device and inode of that device's network name space (4.16).
+    pub netns: (u64, u64),
     /// Id of its BTF, 0 for none.
     pub btf_id: u32,
     /// Type id of the key in that BTF.
@@ -155,6 +157,8 @@ pub struct ProgInfo {
     pub gpl_compatible: bool,
     /// Network device that it is bound to, by index; 0 for none.
     pub ifindex: u32,
+    /// Device and inode of that device's network name space (4.16).
+    pub netns: (u64, u64),
     /// Id of its BTF, 0 for none.
     pub btf_id: u32,
     /// Bytes of machine code; 0 without a JIT, or without the right to see it.
@@ -221,6 +225,7 @@ pub fn map_info(fd: BorrowedFd<'_>) -> Result<MapInfo, CallError> {
         flags: MapFlags::from_bits_retain(raw.map_flags),
         name: stored_name(&raw.name),
         ifindex: raw.ifindex,
+        netns: (raw.netns_dev, raw.netns_ino),
         btf_id: raw.btf_id,
         btf_key_type_id: raw.btf_key_type_id,
         btf_value_type_id: raw.btf_value_type_id,
@@ -249,6 +254,7 @@ pub fn prog_info(fd: BorrowedFd<'_>) -> Result<ProgInfo, CallError> {
         // A bit-field of one bit: the first, whichever end that is.
         gpl_compatible: raw.gpl_compatible != 0,
         ifindex: raw.ifindex,
+        netns: (raw.netns_dev, raw.netns_ino),
         btf_id: raw.btf_id,
         jited_len: raw.jited_prog_len,
         translated_len: raw.xlated_prog_len,
@@ -299,6 +305,81 @@ pub fn prog_instructions(fd: BorrowedFd<'_>) -> Result<Vec<Insn>, CallError> {
         instructions.clear();
     }
     Ok(instructions)
+}
+
+/// The machine code of a program; empty without a JIT or the right to see.
+///
+/// # Errors
+/// `EINVAL` for an fd that is no program, and what the kernel says.
+pub fn prog_jited(fd: BorrowedFd<'_>) -> Result<Vec<u8>, CallError> {
+    check_kind(fd, ObjectKind::Program)?;
+    let mut code = vec![0_u8; prog_info(fd)?.jited_len as usize];
+    let mut raw = RawProg {
+        jited_prog_len: code.len() as u32,
+        jited_prog_insns: address_mut(&mut code),
+        ..Default::default()
+    };
+    // SAFETY: a program, and `code` has the length said.
+    unsafe { fill(fd, &mut raw) }?;
+    if raw.jited_prog_insns == 0 {
+        code.clear();
+    }
+    Ok(code)
+}
+
+/// Where the machine code of each function of a program is: address and bytes (4.17). Empty as for
+/// [`prog_jited`].
+///
+/// # Errors
+/// `EINVAL` for an fd that is no program, and what the kernel says.
+pub fn prog_jited_functions(fd: BorrowedFd<'_>) -> Result<Vec<(u64, u32)>, CallError> {
+    check_kind(fd, ObjectKind::Program)?;
+    let mut raw = RawProg::default();
+    // SAFETY: all zero.
+    unsafe { fill(fd, &mut raw) }?;
+    let count = raw.nr_jited_ksyms.min(raw.nr_jited_func_lens);
+    let (mut addresses, mut sizes) = (vec![0_u64; count as usize], vec![0_u32; count as usize]);
+    let mut raw = RawProg {
+        nr_jited_ksyms: count,
+        jited_ksyms: address_mut(&mut addresses),
+        nr_jited_func_lens: count,
+        jited_func_lens: address_mut(&mut sizes),
+        ..Default::default()
+    };
+    // SAFETY: a program, and both have room for `count`.
+    unsafe { fill(fd, &mut raw) }?;
+    let is_told = raw.jited_ksyms != 0 && raw.jited_func_lens != 0;
+    let functions = addresses.into_iter().zip(sizes);
+    Ok(functions.filter(|_| is_told).collect())
+}
+
+/// The line info of a program (`struct bpf_line_info`, 5.0): instruction, offsets of file name and
+/// text in its BTF, line and column in one number. Empty without the right to see.
+///
+/// # Errors
+/// `EINVAL` for an fd that is no program, and what the kernel says.
+pub fn prog_line_info(fd: BorrowedFd<'_>) -> Result<Vec<[u32; 4]>, CallError> {
+    check_kind(fd, ObjectKind::Program)?;
+    let mut raw = RawProg::default();
+    // SAFETY: all zero.
+    unsafe { fill(fd, &mut raw) }?;
+    let count = raw.nr_line_info;
+    let mut lines = vec![[0_u32; 4]; count as usize];
+    if count == 0 {
+        return Ok(lines);
+    }
+    let mut raw = RawProg {
+        nr_line_info: count,
+        line_info: address_mut(&mut lines),
+        line_info_rec_size: size_of::<[u32; 4]>() as u32,
+        ..Default::default()
+    };
+    // SAFETY: a program, and `lines` has room for `count` records of this size.
+    unsafe { fill(fd, &mut raw) }?;
+    if raw.line_info == 0 {
+        lines.clear();
+    }
+    Ok(lines)
 }
 
 /// Asks about BTF (4.18).

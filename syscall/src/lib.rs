@@ -56,10 +56,10 @@ pub use epoll::Epoll;
 pub use error::{CallError, ENOTSUPP};
 pub use info::{
     BtfInfo, MapInfo, ProgInfo, btf_data, btf_info, kind_of, map_info, prog_info,
-    prog_instructions, prog_map_ids,
+    prog_instructions, prog_jited, prog_jited_functions, prog_line_info, prog_map_ids,
 };
 pub use kernel_file::{KernelFile, map_kernel_file};
-pub use link_info::{LinkDetails, LinkInfo, link_info};
+pub use link_info::{IterDetails, LinkDetails, LinkInfo, link_info};
 pub use loader_program::{LoaderRun, prog_run_loader};
 pub use log::Log;
 pub use map::{

@@ -43,8 +43,11 @@ pub enum LinkDetails {
         cgroup_id: u64,
         attach_type: AttachType,
     },
-    /// Iterator.
-    Iter { target_name: String },
+    /// Iterator: what it is called, and what of it is walked.
+    Iter {
+        target_name: String,
+        of: IterDetails,
+    },
     /// Network name space.
     Netns {
         netns_ino: u32,
@@ -61,14 +64,24 @@ pub enum LinkDetails {
         priority: i32,
         flags: u32,
     },
-    /// Many kernel functions (6.6).
-    KprobeMulti { count: u32, flags: u32, missed: u64 },
-    /// Many places of a binary (6.8).
+    /// Many kernel functions (6.6); of each the address, zero without the right to see it, and the
+    /// cookie (6.9).
+    KprobeMulti {
+        count: u32,
+        flags: u32,
+        missed: u64,
+        addresses: Vec<u64>,
+        cookies: Vec<u64>,
+    },
+    /// Many places of a binary (6.8), by their offsets in it.
     UprobeMulti {
         path: String,
         count: u32,
         flags: u32,
         pid: u32,
+        offsets: Vec<u64>,
+        ref_ctr_offsets: Vec<u64>,
+        cookies: Vec<u64>,
     },
     /// User function or its return (6.6).
     Uprobe {
@@ -82,6 +95,7 @@ pub enum LinkDetails {
         function: String,
         offset: u32,
         address: u64,
+        missed: u64,
         retprobe: bool,
         cookie: u64,
     },
@@ -112,6 +126,21 @@ pub enum LinkDetails {
     Other,
 }
 
+/// What an iterator walks through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the fields are the kernel's own, by its names")]
+pub enum IterDetails {
+    /// All there is, or what the kernel does not tell.
+    All,
+    /// The elements of a map (5.10).
+    Map { map_id: u32 },
+    /// Cgroups from this one on, in an order of `enum bpf_cgroup_iter_order` (6.1).
+    Cgroup { cgroup_id: u64, order: u32 },
+    /// The tasks of a thread or process; zero is any (6.1).
+    Task { tid: u32, pid: u32 },
+}
+
 #[derive(Clone, Copy, Default, Pod, Zeroable)]
 #[repr(C)]
 struct RawLink {
@@ -138,13 +167,16 @@ impl RawLink {
         self.body.get((offset - 16) / 8).copied().unwrap_or(0)
     }
 
-    fn set(&mut self, name: NamePlace, address: u64, len: u32) {
-        if let Some(word) = self.body.get_mut((name.address - 16) / 8) {
-            *word = address;
+    fn set_u64(&mut self, offset: usize, value: u64) {
+        if let Some(word) = self.body.get_mut((offset - 16) / 8) {
+            *word = value;
         }
+    }
+
+    fn set_u32(&mut self, offset: usize, value: u32) {
         let words = bytemuck::cast_slice_mut::<u64, u32>(&mut self.body);
-        if let Some(word) = words.get_mut((name.len - 16) / 4) {
-            *word = len;
+        if let Some(word) = words.get_mut((offset - 16) / 4) {
+            *word = value;
         }
     }
 }
@@ -154,6 +186,23 @@ impl RawLink {
 struct NamePlace {
     address: usize,
     len: usize,
+}
+
+/// Byte offsets of the addresses of several arrays, and of the number of words that each has.
+#[derive(Clone, Copy)]
+struct ArrayPlaces {
+    addresses: &'static [usize],
+    count: usize,
+}
+
+/// Where a link of this sort has arrays to fill in.
+fn array_places(raw: &RawLink) -> ArrayPlaces {
+    let (addresses, count): (&[usize], _) = match LinkType(raw.link_type) {
+        LinkType::KPROBE_MULTI => (&[16, 40], 24),
+        LinkType::UPROBE_MULTI => (&[24, 32, 40], 52),
+        _ => (&[], 16),
+    };
+    ArrayPlaces { addresses, count }
 }
 
 /// Where a link of this sort has a name to fill in, if it has one.
@@ -192,28 +241,71 @@ pub fn link_info(fd: BorrowedFd<'_>) -> Result<LinkInfo, CallError> {
     let mut raw = RawLink::default();
     // SAFETY: all zero.
     unsafe { fill(fd, &mut raw) }?;
-    let mut name = Vec::new();
-    if let Some(place) = name_place(&raw) {
-        // The length of the longest path, which no other name comes near.
-        name = vec![0_u8; 4096];
-        let mut named = RawLink::default();
-        named.set(place, address_mut(&mut name), name.len() as u32);
-        // SAFETY: a link of this type, and `name` has the length said.
-        match unsafe { fill(fd, &mut named) } {
-            Ok(()) => raw = named,
-            Err(_) => name.clear(),
-        }
-    }
+    let parts = parts(fd, &mut raw);
     Ok(LinkInfo {
         link_type: LinkType(raw.link_type),
         id: raw.id,
         program_id: raw.program_id,
-        details: details(&raw, stored_name(&name)),
+        details: details(&raw, parts),
     })
 }
 
-fn details(raw: &RawLink, name: String) -> LinkDetails {
+/// What is not in the block itself.
+#[derive(Default)]
+struct Parts {
+    name: String,
+    arrays: Vec<Vec<u64>>,
+}
+
+impl Parts {
+    fn array(&mut self, index: usize) -> Vec<u64> {
+        self.arrays
+            .get_mut(index)
+            .map(std::mem::take)
+            .unwrap_or_default()
+    }
+}
+
+/// Asks again, for name and arrays. A kernel that does not know the last of the arrays refuses the block: it
+/// is asked for fewer, and told nothing of what it cannot tell.
+fn parts(fd: BorrowedFd<'_>, raw: &mut RawLink) -> Parts {
+    let (place, places) = (name_place(raw), array_places(raw));
+    let count = raw.u32(places.count);
+    let all = match count {
+        0 => 0,
+        _ => places.addresses.len(),
+    };
+    if place.is_none() && all == 0 {
+        return Parts::default();
+    }
+    for arrays in [all, all.saturating_sub(1), 0] {
+        // The length of the longest path, which no other name comes near.
+        let mut name = vec![0_u8; 4096];
+        let mut lists = vec![vec![0_u64; count as usize]; arrays];
+        let mut asked = RawLink::default();
+        if let Some(place) = place {
+            asked.set_u64(place.address, address_mut(&mut name));
+            asked.set_u32(place.len, name.len() as u32);
+        }
+        for (list, offset) in lists.iter_mut().zip(places.addresses) {
+            asked.set_u64(*offset, address_mut(list));
+            asked.set_u32(places.count, count);
+        }
+        // SAFETY: a link of this type; the name has the length said, each list has room for `count`.
+        if unsafe { fill(fd, &mut asked) }.is_ok() {
+            *raw = asked;
+            return Parts {
+                name: place.map_or_else(String::new, |_| stored_name(&name)),
+                arrays: lists,
+            };
+        }
+    }
+    Parts::default()
+}
+
+fn details(raw: &RawLink, mut parts: Parts) -> LinkDetails {
     let attach_type = |offset| AttachType(raw.u32(offset));
+    let name = std::mem::take(&mut parts.name);
     match LinkType(raw.link_type) {
         LinkType::RAW_TRACEPOINT => LinkDetails::RawTracepoint {
             name,
@@ -229,7 +321,10 @@ fn details(raw: &RawLink, name: String) -> LinkDetails {
             cgroup_id: raw.u64(16),
             attach_type: attach_type(24),
         },
-        LinkType::ITER => LinkDetails::Iter { target_name: name },
+        LinkType::ITER => LinkDetails::Iter {
+            of: iterator(raw, &name),
+            target_name: name,
+        },
         LinkType::NETNS => LinkDetails::Netns {
             netns_ino: raw.u32(16),
             attach_type: attach_type(20),
@@ -250,12 +345,17 @@ fn details(raw: &RawLink, name: String) -> LinkDetails {
             count: raw.u32(24),
             flags: raw.u32(28),
             missed: raw.u64(32),
+            addresses: parts.array(0),
+            cookies: parts.array(1),
         },
         LinkType::UPROBE_MULTI => LinkDetails::UprobeMulti {
             path: name,
             count: raw.u32(52),
             flags: raw.u32(56),
             pid: raw.u32(60),
+            offsets: parts.array(0),
+            ref_ctr_offsets: parts.array(1),
+            cookies: parts.array(2),
         },
         LinkType::PERF_EVENT => perf_event(raw, name),
         LinkType::TCX => LinkDetails::Tcx {
@@ -274,6 +374,24 @@ fn details(raw: &RawLink, name: String) -> LinkDetails {
     }
 }
 
+/// The kernel has a place for each sort of target, and says by the name which of them counts.
+fn iterator(raw: &RawLink, name: &str) -> IterDetails {
+    match name {
+        "bpf_map_elem" | "bpf_sk_storage_map" => IterDetails::Map {
+            map_id: raw.u32(28),
+        },
+        "cgroup" => IterDetails::Cgroup {
+            cgroup_id: raw.u64(32),
+            order: raw.u32(40),
+        },
+        "task" | "task_file" | "task_vma" => IterDetails::Task {
+            tid: raw.u32(32),
+            pid: raw.u32(36),
+        },
+        _ => IterDetails::All,
+    }
+}
+
 fn perf_event(raw: &RawLink, name: String) -> LinkDetails {
     match raw.u32(16) {
         kind @ (UPROBE | URETPROBE) => LinkDetails::Uprobe {
@@ -286,6 +404,7 @@ fn perf_event(raw: &RawLink, name: String) -> LinkDetails {
             function: name,
             offset: raw.u32(36),
             address: raw.u64(40),
+            missed: raw.u64(48),
             retprobe: kind == KRETPROBE,
             cookie: raw.u64(56),
         },
@@ -317,6 +436,26 @@ mod tests {
         raw
     }
 
+    fn named(name: &str) -> Parts {
+        Parts {
+            name: name.into(),
+            ..Parts::default()
+        }
+    }
+
+    #[test]
+    fn what_is_walked_is_said_by_the_name() {
+        let link = raw(LinkType::ITER, &[(28, 7), (32, 8), (36, 9), (40, 2)]);
+        let of = |name| match details(&link, named(name)) {
+            LinkDetails::Iter { of, .. } => of,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(of("bpf_map_elem"), IterDetails::Map { map_id: 7 });
+        assert_eq!(of("task"), IterDetails::Task { tid: 8, pid: 9 });
+        assert!(matches!(of("cgroup"), IterDetails::Cgroup { order: 2, .. }));
+        assert_eq!(of("bpf_map"), IterDetails::All);
+    }
+
     #[test]
     fn details_follow_the_layout_of_the_type() {
         let link = raw(
@@ -324,7 +463,7 @@ mod tests {
             &[(16, 2), (20, 4), (24, u32::MAX), (28, 1)],
         );
         assert_eq!(
-            details(&link, String::new()),
+            details(&link, Parts::default()),
             LinkDetails::Netfilter {
                 family: 2,
                 hook: 4,
@@ -334,7 +473,7 @@ mod tests {
         );
         let link = raw(LinkType::PERF_EVENT, &[(16, URETPROBE), (36, 0x40)]);
         assert_eq!(
-            details(&link, "/bin/sh".into()),
+            details(&link, named("/bin/sh")),
             LinkDetails::Uprobe {
                 path: "/bin/sh".into(),
                 offset: 0x40,
@@ -347,7 +486,9 @@ mod tests {
     #[test]
     fn a_name_goes_where_the_type_has_it() {
         let mut link = raw(LinkType::PERF_EVENT, &[(16, TRACEPOINT)]);
-        link.set(name_place(&link).unwrap(), 0x1234, 99);
+        let place = name_place(&link).unwrap();
+        link.set_u64(place.address, 0x1234);
+        link.set_u32(place.len, 99);
         assert_eq!((link.u64(24), link.u32(32)), (0x1234, 99));
         assert!(name_place(&raw(LinkType::PERF_EVENT, &[(16, EVENT)])).is_none());
         assert!(name_place(&raw(LinkType::XDP, &[(16, 1)])).is_none());

@@ -11,7 +11,8 @@ use nix::errno::Errno;
 use purebpf_insn::{MapFlags, MapType};
 
 use crate::call::{
-    Command, address, address_mut, bpf, bpf_fd, bpf_fd_with_log, length, object_name, raise, raw,
+    ATTEMPTS, Command, address, address_mut, bpf, bpf_fd, bpf_fd_with_log, bpf_once, length,
+    object_name, raise, raw,
 };
 use crate::log::Log;
 use crate::{CallError, attr, host, info};
@@ -95,9 +96,10 @@ impl MapShape {
     }
 
     /// Bytes of the value in a call with these element flags.
+    #[inline]
     #[must_use]
-    pub fn buffer_size_with(&self, flags: u64) -> usize {
-        if is_per_cpu(self.map_type) && flags & (ELEMENT_CPU | ELEMENT_ALL_CPUS) != 0 {
+    pub const fn buffer_size_with(&self, flags: u64) -> usize {
+        if flags & (ELEMENT_CPU | ELEMENT_ALL_CPUS) != 0 && is_per_cpu(self.map_type) {
             self.value_size as usize
         } else {
             self.buffer_size
@@ -194,19 +196,28 @@ impl MapFd {
     }
 
     /// The sizes of keys and values.
+    #[inline]
     #[must_use]
     pub const fn shape(&self) -> MapShape {
         self.shape
     }
 
+    #[inline]
     fn check_key(&self, command: Command, key: &[u8]) -> Result<(), CallError> {
         check(command, key.len(), self.shape.key_size as usize)
     }
 
+    #[inline]
     fn check_value(&self, command: Command, value: &[u8], flags: u64) -> Result<(), CallError> {
+        // The kernel looks at one of them first, whichever it likes.
+        const BOTH: u64 = ELEMENT_CPU | ELEMENT_ALL_CPUS;
+        if flags & BOTH == BOTH {
+            return Err(CallError::new(command.name, Errno::EINVAL));
+        }
         check(command, value.len(), self.shape.buffer_size_with(flags))
     }
 
+    #[inline]
     fn element(&self, key: &[u8], value: u64, flags: u64) -> attr::MapElement {
         attr::MapElement {
             map_fd: self.fd.as_raw_fd(),
@@ -223,6 +234,7 @@ impl MapFd {
     /// # Errors
     /// `ENOENT` without such an element, `EINVAL` for a slice of the wrong length, and what the
     /// kernel says.
+    #[inline]
     pub fn lookup(&self, key: &[u8], value: &mut [u8], flags: u64) -> Result<(), CallError> {
         self.read(Command::MAP_LOOKUP_ELEM, key, value, flags)
     }
@@ -232,10 +244,12 @@ impl MapFd {
     ///
     /// # Errors
     /// As [`Self::lookup`].
+    #[inline]
     pub fn take(&self, key: &[u8], value: &mut [u8], flags: u64) -> Result<(), CallError> {
         self.read(Command::MAP_LOOKUP_AND_DELETE_ELEM, key, value, flags)
     }
 
+    #[inline]
     fn read(
         &self,
         command: Command,
@@ -254,6 +268,7 @@ impl MapFd {
     ///
     /// # Errors
     /// `EINVAL` for a slice of the wrong length, and what the kernel says.
+    #[inline]
     pub fn update(&self, key: &[u8], value: &[u8], flags: u64) -> Result<(), CallError> {
         let command = Command::MAP_UPDATE_ELEM;
         self.check_key(command, key)?;
@@ -268,6 +283,7 @@ impl MapFd {
     /// # Errors
     /// `ENOENT` without such an element, `EINVAL` for a key of the wrong length, and what the
     /// kernel says.
+    #[inline]
     pub fn delete(&self, key: &[u8], flags: u64) -> Result<(), CallError> {
         let command = Command::MAP_DELETE_ELEM;
         self.check_key(command, key)?;
@@ -280,6 +296,7 @@ impl MapFd {
     ///
     /// # Errors
     /// `ENOENT` after the last, `EINVAL` for a slice of the wrong length, and what the kernel says.
+    #[inline]
     pub fn next_key(&self, key: Option<&[u8]>, next: &mut [u8]) -> Result<(), CallError> {
         let command = Command::MAP_GET_NEXT_KEY;
         self.check_key(command, next)?;
@@ -334,11 +351,7 @@ impl MapFd {
             };
             // SAFETY: keys and values have room for `count` elements, and the tokens are as long
             // as the longer of the two kinds.
-            let result = unsafe { bpf(command, &mut attr) }.map(drop);
-            BatchOutcome {
-                count: attr.count.min(count),
-                result,
-            }
+            unsafe { batch(command, &mut attr) }
         });
         let outcome = outcome.unwrap_or_else(BatchOutcome::refused);
         if outcome.result.is_ok() {
@@ -374,11 +387,7 @@ impl MapFd {
                 ..Default::default()
             };
             // SAFETY: keys and values hold `count` elements.
-            let result = unsafe { bpf(command, &mut attr) }.map(drop);
-            BatchOutcome {
-                count: attr.count.min(count),
-                result,
-            }
+            unsafe { batch(command, &mut attr) }
         });
         outcome.unwrap_or_else(BatchOutcome::refused)
     }
@@ -401,6 +410,41 @@ impl MapFd {
     }
 }
 
+/// Issues a batch command, again from the start as long as it is interrupted before its first element. A
+/// look-up that is interrupted later has got so far, which is no failure.
+///
+/// # Safety
+/// As [`bpf`].
+unsafe fn batch(command: Command, attr: &mut attr::MapBatch) -> BatchOutcome {
+    let asked = attr.count;
+    let is_lookup = attr.out_batch != 0;
+    let mut attempt = 1;
+    loop {
+        attr.count = asked;
+        // SAFETY: passed on to the caller.
+        let result = unsafe { bpf_once(command, attr) }.map(drop);
+        // A call that fails has not dealt with all, unless it fails at the end of the map; one that fails
+        // at once leaves what was asked for.
+        let is_end = matches!(result, Err(error) if is_lookup && error.errno() == Errno::ENOENT);
+        let count = match result {
+            Err(_) if attr.count >= asked && !is_end => 0,
+            _ => attr.count.min(asked),
+        };
+        match result {
+            Err(error) if error.is_interruption() && count != 0 && is_lookup => {
+                return BatchOutcome {
+                    count,
+                    result: Ok(()),
+                };
+            }
+            Err(error) if error.is_interruption() && count == 0 && attempt < ATTEMPTS => {
+                attempt += 1;
+            }
+            result => return BatchOutcome { count, result },
+        }
+    }
+}
+
 impl BatchOutcome {
     const fn refused(error: CallError) -> Self {
         Self {
@@ -416,6 +460,7 @@ impl AsFd for MapFd {
     }
 }
 
+#[inline]
 fn check(command: Command, found: usize, expected: usize) -> Result<(), CallError> {
     if found == expected {
         Ok(())

@@ -5,10 +5,9 @@ use std::path::Path;
 
 use crate::error::boxed;
 use crate::nearest::Nearest;
+use crate::symbols::KALLSYMS;
 use crate::tracefs::each_line;
 use crate::{Errno, Error};
-
-const KALLSYMS: &str = "/proc/kallsyms";
 
 /// What the kernel said to probes on functions of these names; if one of them is not there, so that
 /// it is named, with those that are like it.

@@ -9,6 +9,7 @@ use purebpf_syscall::{AttachPoint, LinkOptions};
 
 use super::create::NewLink;
 use super::{glob, kernel_symbols, section};
+use crate::symbols::KALLSYMS;
 use crate::tracefs::{self, FUNCTIONS, each_line, functions};
 use crate::{Error, Link, Program};
 
@@ -33,7 +34,6 @@ enum Places {
 
 /// What the kernel can trace, with addresses (6.5).
 const WITH_ADDRESSES: &str = "available_filter_functions_addrs";
-const KALLSYMS: &str = "/proc/kallsyms";
 
 impl KprobeMulti {
     const fn of(places: Places) -> Self {

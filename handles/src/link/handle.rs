@@ -128,7 +128,7 @@ impl Link {
         &self.0.pin
     }
 
-    fn take(fd: OwnedFd, pin: Pin, object: &dyn fmt::Display) -> Result<Self, Error> {
+    pub(crate) fn take(fd: OwnedFd, pin: Pin, object: &dyn fmt::Display) -> Result<Self, Error> {
         expect_kind(object, fd.as_fd(), ObjectKind::Link)?;
         Ok(Self(Arc::new(Shared {
             fd: raise(fd).map_err(Error::call(object, "move its fd"))?,

@@ -71,12 +71,8 @@ impl Map {
         value: &mut [u8],
         flags: UpdateFlags,
     ) -> Result<bool, Error> {
-        self.check_key(key)?;
-        self.check_value(value, flags)?;
-        self.present(
-            self.kernel().lookup(key, value, flags.bits()),
-            "look an element up",
-        )
+        let found = self.kernel().lookup(key, value, flags.bits());
+        self.present(found, "look an element up", || (key, Some(value), flags))
     }
 
     /// Writes an element.
@@ -86,10 +82,10 @@ impl Map {
     /// is full; and what the kernel says.
     #[doc(alias = "bpf_map__update_elem")]
     pub fn update(&self, key: &[u8], value: &[u8], flags: UpdateFlags) -> Result<(), Error> {
-        self.check_key(key)?;
-        self.check_value(value, flags)?;
-        let result = self.kernel().update(key, value, flags.bits());
-        result.map_err(Error::call(self, "update an element"))
+        match self.kernel().update(key, value, flags.bits()) {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.refused(error, "update an element", key, Some(value), flags)),
+        }
     }
 
     /// Removes the element of `key`; whether there was one.
@@ -98,8 +94,10 @@ impl Map {
     /// A key of the wrong size, and what the kernel says (an array never lets go of an element).
     #[doc(alias = "bpf_map__delete_elem")]
     pub fn delete(&self, key: &[u8]) -> Result<bool, Error> {
-        self.check_key(key)?;
-        self.present(self.kernel().delete(key, 0), "delete an element")
+        let deleted = self.kernel().delete(key, 0);
+        self.present(deleted, "delete an element", || {
+            (key, None, UpdateFlags::ANY)
+        })
     }
 
     /// Removes the element of `key` and returns its value: for queues and stacks since 4.20, for
@@ -113,94 +111,69 @@ impl Map {
         key: &[u8],
         flags: UpdateFlags,
     ) -> Result<Option<Vec<u8>>, Error> {
-        self.check_key(key)?;
         let mut value = vec![0; self.shape().buffer_size_with(flags.bits())];
-        self.check_value(&value, flags)?;
-        let taken = self.kernel().take(key, &mut value, flags.bits());
-        Ok(self.present(taken, "take an element")?.then_some(value))
+        Ok(self
+            .lookup_and_delete_into(key, &mut value, flags)?
+            .then_some(value))
     }
 
-    /// The key after `key` in the kernel's own order, `None` after the last; without one, the first.
-    /// An unknown key of a hash map, such as one deleted in the meantime, is followed by the first.
+    /// As [`Self::lookup_and_delete`], into `value`; whether there was such an element.
     ///
     /// # Errors
-    /// A key of the wrong size, and what the kernel says.
-    #[doc(alias = "bpf_map__get_next_key")]
-    pub fn next_key(&self, key: Option<&[u8]>) -> Result<Option<Vec<u8>>, Error> {
-        if let Some(key) = key {
-            self.check_key(key)?;
-        }
-        let mut next = vec![0; self.key_size() as usize];
-        let found = self.kernel().next_key(key, &mut next);
-        Ok(self
-            .present(found, "walk through its keys")?
-            .then_some(next))
+    /// A key or value of the wrong size, and what the kernel says.
+    pub fn lookup_and_delete_into(
+        &self,
+        key: &[u8],
+        value: &mut [u8],
+        flags: UpdateFlags,
+    ) -> Result<bool, Error> {
+        let taken = self.kernel().take(key, value, flags.bits());
+        self.present(taken, "take an element", || (key, Some(value), flags))
     }
 
-    /// All keys, in the kernel's own order. An error is the last item. While others delete elements
-    /// of a hash map, the walk may start over and give keys twice.
-    #[must_use]
-    pub fn keys(&self) -> Keys {
-        Keys {
-            map: self.clone(),
-            state: State::Start,
-        }
-    }
-
-    pub(super) fn check_key(&self, key: &[u8]) -> Result<(), Error> {
-        Error::size(self, "the key", key.len(), self.key_size() as usize)
-    }
-
-    pub(super) fn check_value(&self, value: &[u8], flags: UpdateFlags) -> Result<(), Error> {
-        if flags.contains(UpdateFlags::CPU | UpdateFlags::ALL_CPUS) {
-            return Err(Error::invalid(
-                self,
-                "flags CPU and ALL_CPUS exclude each other",
-            ));
-        }
-        let expected = self.shape().buffer_size_with(flags.bits());
-        Error::size(self, "the value", value.len(), expected)
-    }
-
-    /// `ENOENT` as an answer, not an error.
-    fn present(&self, result: Result<(), CallError>, what: &'static str) -> Result<bool, Error> {
+    /// `ENOENT` as an answer, not an error; `given` are key, value and flags of the call.
+    #[inline]
+    pub(super) fn present<'a>(
+        &self,
+        result: Result<(), CallError>,
+        operation: &'static str,
+        given: impl FnOnce() -> (&'a [u8], Option<&'a mut [u8]>, UpdateFlags),
+    ) -> Result<bool, Error> {
         match result {
             Ok(()) => Ok(true),
-            Err(error) if error.errno() == Errno::ENOENT => Ok(false),
-            Err(error) => Err(Error::call(self, what)(error)),
+            Err(error) if error.raw_os_error() == Errno::ENOENT as i32 => Ok(false),
+            Err(error) => {
+                let (key, value, flags) = given();
+                Err(self.refused(error, operation, key, value.as_deref(), flags))
+            }
+        }
+    }
+
+    /// Why a call did not work. One with a key or value of the wrong size never reached the kernel; what
+    /// is wrong is looked for only then, so that a call that works costs nothing more.
+    #[cold]
+    fn refused(
+        &self,
+        error: CallError,
+        operation: &'static str,
+        key: &[u8],
+        value: Option<&[u8]>,
+        flags: UpdateFlags,
+    ) -> Error {
+        let sizes = || {
+            if flags.contains(UpdateFlags::CPU | UpdateFlags::ALL_CPUS) {
+                let what = "flags CPU and ALL_CPUS exclude each other";
+                return Err(Error::invalid(self, what));
+            }
+            Error::size(self, "the key", key.len(), self.key_size() as usize)?;
+            let expected = self.shape().buffer_size_with(flags.bits());
+            value.map_or(Ok(()), |value| {
+                Error::size(self, "the value", value.len(), expected)
+            })
+        };
+        match sizes() {
+            Ok(()) => Error::call(self, operation)(error),
+            Err(wrong) => wrong,
         }
     }
 }
-
-/// A walk through the keys of a map, see [`Map::keys`].
-#[derive(Clone, Debug)]
-pub struct Keys {
-    map: Map,
-    state: State,
-}
-
-#[derive(Clone, Debug)]
-enum State {
-    Start,
-    After(Vec<u8>),
-    End,
-}
-
-impl Iterator for Keys {
-    type Item = Result<Vec<u8>, Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let next = match &self.state {
-            State::Start => self.map.next_key(None),
-            State::After(key) => self.map.next_key(Some(key)),
-            State::End => return None,
-        };
-        self.state = match &next {
-            Ok(Some(key)) => State::After(key.clone()),
-            _ => State::End,
-        };
-        next.transpose()
-    }
-}
-
-impl std::iter::FusedIterator for Keys {}

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use purebpf_insn::{MapFlags, MapType};
@@ -20,6 +21,13 @@ use crate::{Error, MapId};
 ///
 /// The kernel keeps a map as long as anything refers to it: a handle, a program that uses it, a pin,
 /// another map that holds it. So a handle never outlives its map.
+///
+/// What is in it stays with it, but for this, which goes when the last handle and the last pin of all
+/// processes go, even if programs still use the map: the programs in a program array
+/// ([`Program::holding`](crate::Program::holding) prevents it), timers in values (`bpf_timer`,
+/// `bpf_wq`), the programs attached to a sockmap. An event in a perf event array goes with the fd that
+/// put it there, so with the last clone of that handle, unless the map has
+/// [`MapFlags::PRESERVE_ELEMS`].
 #[doc(alias = "bpf_map")]
 #[derive(Clone)]
 pub struct Map {
@@ -33,6 +41,21 @@ struct Shared {
     pin: Pin,
     arena: Mutex<Option<Arc<Mapping>>>,
     mapped: Mutex<Weak<Mapping>>,
+    /// The kernel does not know how to pass the value of one CPU.
+    lacks_cpu_flags: AtomicBool,
+}
+
+impl Shared {
+    fn new(fd: MapFd, facts: MapInfo, pin: Pin) -> Arc<Self> {
+        Arc::new(Self {
+            fd,
+            facts,
+            pin,
+            arena: Mutex::default(),
+            mapped: Mutex::default(),
+            lacks_cpu_flags: AtomicBool::new(false),
+        })
+    }
 }
 
 impl Map {
@@ -62,13 +85,7 @@ impl Map {
         });
         Ok(Self {
             name: name.into(),
-            shared: Arc::new(Shared {
-                fd,
-                facts,
-                pin: Pin::default(),
-                arena: Mutex::default(),
-                mapped: Mutex::default(),
-            }),
+            shared: Shared::new(fd, facts, Pin::default()),
         })
     }
 
@@ -76,20 +93,14 @@ impl Map {
         &self.shared.pin
     }
 
-    fn take(fd: OwnedFd, pin: Pin, object: &dyn fmt::Display) -> Result<Self, Error> {
+    pub(crate) fn take(fd: OwnedFd, pin: Pin, object: &dyn fmt::Display) -> Result<Self, Error> {
         expect_kind(object, fd.as_fd(), ObjectKind::Map)?;
         let asked = "ask what it is";
         let fd = MapFd::from_fd(fd).map_err(Error::call(object, asked))?;
         let facts = map_info(fd.as_fd()).map_err(Error::call(object, asked))?;
         Ok(Self {
             name: facts.name.as_str().into(),
-            shared: Arc::new(Shared {
-                fd,
-                facts,
-                pin,
-                arena: Mutex::default(),
-                mapped: Mutex::default(),
-            }),
+            shared: Shared::new(fd, facts, pin),
         })
     }
 
@@ -176,6 +187,14 @@ impl Map {
         self.kernel()
             .freeze()
             .map_err(Error::call(self, "freeze it"))
+    }
+
+    pub(super) fn lacks_cpu_flags(&self) -> bool {
+        self.shared.lacks_cpu_flags.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_lacks_cpu_flags(&self) {
+        self.shared.lacks_cpu_flags.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn kernel(&self) -> &MapFd {

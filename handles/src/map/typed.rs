@@ -12,6 +12,22 @@ use crate::Error;
 ///
 /// `K` and `V` are plain data (`#[repr(C)]`, no padding, no references), laid out as the program has
 /// them, and as long as the map says: this was checked when the handle was made.
+///
+/// A value is what the programs wrote, so that every pattern of bits has to be one of `V`: no `bool`,
+/// no `enum`.
+///
+/// ```compile_fail,E0277
+/// # let map: purebpf_handles::Map = unimplemented!();
+/// map.typed::<u32, bool>();
+/// ```
+///
+/// The kernel compares keys byte by byte, so that they have no gaps: this type has one, and is no key.
+///
+/// ```compile_fail,E0512
+/// #[derive(Clone, Copy, bytemuck::NoUninit)]
+/// #[repr(C)]
+/// struct Key(u8, u32);
+/// ```
 #[derive(Debug)]
 pub struct TypedMap<K, V> {
     map: Map,
@@ -121,6 +137,19 @@ impl<K: NoUninit, V: AnyBitPattern + NoUninit> TypedMap<K, V> {
     pub fn remove(&self, key: &K) -> Result<bool, Error> {
         self.map.delete(bytes_of(key))
     }
+
+    /// Removes the element of `key` and returns its value (5.14).
+    ///
+    /// # Errors
+    /// As [`Map::lookup_and_delete`].
+    pub fn take(&self, key: &K) -> Result<Option<V>, Error> {
+        let mut value = V::zeroed();
+        let bytes = bytemuck::bytes_of_mut(&mut value);
+        let found = self
+            .map
+            .lookup_and_delete_into(bytes_of(key), bytes, UpdateFlags::ANY)?;
+        Ok(found.then_some(value))
+    }
 }
 
 impl<K: NoUninit + AnyBitPattern, V: AnyBitPattern + NoUninit> TypedMap<K, V> {
@@ -161,6 +190,26 @@ impl<K: NoUninit, V: AnyBitPattern + NoUninit> TypedPerCpuMap<K, V> {
         let values: Vec<&[u8]> = values.iter().map(bytes_of).collect();
         self.map
             .update_per_cpu(bytes_of(key), &values, UpdateFlags::ANY)
+    }
+
+    /// The value of `key` for one CPU, see [`Map::lookup_cpu`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn get_cpu(&self, key: &K, cpu: u32) -> Result<Option<V>, Error> {
+        let mut value = V::zeroed();
+        let bytes = bytemuck::bytes_of_mut(&mut value);
+        let found = self.map.lookup_cpu_into(bytes_of(key), cpu, bytes)?;
+        Ok(found.then_some(value))
+    }
+
+    /// Creates or replaces an element: the same value for every CPU.
+    ///
+    /// # Errors
+    /// As [`Map::update_all_cpus`].
+    pub fn insert_all(&self, key: &K, value: &V) -> Result<(), Error> {
+        self.map
+            .update_all_cpus(bytes_of(key), bytes_of(value), UpdateFlags::ANY)
     }
 
     /// Removes the element of `key`; whether there was one.

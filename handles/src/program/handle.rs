@@ -5,10 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-use purebpf_insn::{AttachType, Insn, ProgramType};
-use purebpf_syscall::{
-    ObjectKind, ProgInfo, prog_bind_map, prog_info, prog_instructions, prog_map_ids, raise,
-};
+use purebpf_insn::{AttachType, ProgramType};
+use purebpf_syscall::{ObjectKind, ProgInfo, prog_bind_map, prog_info, prog_map_ids, raise};
 
 use crate::attach::Target;
 use crate::id::expect_kind;
@@ -26,6 +24,7 @@ pub struct Program {
     shared: Arc<Shared>,
     name: Arc<str>,
     expected_attach_type: Option<AttachType>,
+    held: Arc<[Map]>,
 }
 
 struct Shared {
@@ -58,6 +57,7 @@ impl Program {
             }),
             name: name.into(),
             expected_attach_type: Some(expected_attach_type),
+            held: Arc::default(),
         }
     }
 
@@ -65,7 +65,7 @@ impl Program {
         &self.shared.pin
     }
 
-    fn take(fd: OwnedFd, pin: Pin, object: &dyn fmt::Display) -> Result<Self, Error> {
+    pub(crate) fn take(fd: OwnedFd, pin: Pin, object: &dyn fmt::Display) -> Result<Self, Error> {
         expect_kind(object, fd.as_fd(), ObjectKind::Program)?;
         let asked = "ask what it is";
         let fd = raise(fd).map_err(Error::call(object, asked))?;
@@ -76,6 +76,7 @@ impl Program {
             shared,
             name,
             expected_attach_type: None,
+            held: Arc::default(),
         })
     }
 
@@ -97,6 +98,23 @@ impl Program {
             expected_attach_type: Some(attach_type),
             ..self
         }
+    }
+
+    /// This program with maps that stay open as long as it or a link of it does. The kernel keeps a
+    /// program array, but empties it when no user has it open or pinned any more, so that tail calls
+    /// fail: the loader gives each program its arrays.
+    #[must_use]
+    pub fn holding(self, maps: Vec<Map>) -> Self {
+        Self {
+            held: maps.into(),
+            ..self
+        }
+    }
+
+    /// The maps that stay open with it, see [`Self::holding`].
+    #[must_use]
+    pub fn held_maps(&self) -> &[Map] {
+        &self.held
     }
 
     /// The name: the one it was loaded with or given, or the kernel's 15 bytes of it.
@@ -149,14 +167,6 @@ impl Program {
     pub fn map_ids(&self) -> Result<Vec<MapId>, Error> {
         let ids = prog_map_ids(self.as_fd()).map_err(Error::call(self, "ask for its maps"))?;
         Ok(ids.into_iter().map(MapId).collect())
-    }
-
-    /// Its instructions after the verifier changed them; empty without the right to see them.
-    ///
-    /// # Errors
-    /// What the kernel says.
-    pub fn translated_instructions(&self) -> Result<Vec<Insn>, Error> {
-        prog_instructions(self.as_fd()).map_err(Error::call(self, "read its instructions"))
     }
 
     /// Makes it keep a map alive that it does not use (5.10).

@@ -27,6 +27,8 @@ pub struct TestRun {
 const ON_CPU: u32 = 1;
 /// `BPF_F_TEST_XDP_LIVE_FRAMES`
 const LIVE_FRAMES: u32 = 2;
+/// `BPF_F_TEST_SKB_CHECKSUM_COMPLETE`
+const CHECKSUM_COMPLETE: u32 = 4;
 
 /// What came out of a test run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +98,15 @@ impl TestRun {
         Self {
             cpu,
             flags: self.flags | ON_CPU,
+            ..self
+        }
+    }
+
+    /// The packet comes with its checksum, which the program has to keep right (6.11).
+    #[must_use]
+    pub fn checksum_complete(self) -> Self {
+        Self {
+            flags: self.flags | CHECKSUM_COMPLETE,
             ..self
         }
     }

@@ -1,5 +1,6 @@
 //! Programs: fds put into instructions, loaded.
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 
 use purebpf_handles::program::{AttachTo, ExtensionInfo, Reference as FdReference};
@@ -60,11 +61,23 @@ fn one(
         .map_err(|source| verifier::rejected(session, plan, program, code, source))?;
     bind(session, plan, &handle, maps);
     Ok(Loaded {
-        program: handle,
+        program: handle.holding(program_arrays(code, maps)),
         section: program.section.clone(),
         autoattach: program.autoattach,
         log: (!log.is_empty()).then(|| log.into()),
     })
+}
+
+/// The program arrays that a program calls into.
+fn program_arrays(code: &Code, maps: &[Option<Map>]) -> Vec<Map> {
+    let used = code.references.iter().filter_map(|it| match it.to {
+        Reference::Map(map) => maps.get(map)?.as_ref(),
+        _ => None,
+    });
+    let arrays = used.filter(|map| map.map_type() == MapType::PROG_ARRAY);
+    // Most programs have none, some have one that they use in many places.
+    let arrays: BTreeMap<_, _> = arrays.map(|map| (map.id(), map.clone())).collect();
+    arrays.into_values().collect()
 }
 
 /// What a program is loaded with.
