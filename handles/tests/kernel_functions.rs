@@ -19,7 +19,9 @@ use common::{
     load_for, load_unless_refused, older_than, only_here, root, since, storing_cookie, tracefs,
 };
 use purebpf_btf::Kind;
-use purebpf_handles::attach::{Kprobe, KprobeMulti, ProbeMode, Trace, TracingMulti};
+use purebpf_handles::attach::{
+    FirstOf, Kprobe, KprobeMulti, ProbeMode, Trace, Tracepoint, TracingMulti,
+};
 use purebpf_handles::{Errno, Error, LinkDetails, Program, ProgramAttributes};
 use purebpf_insn::{AttachType, Insn, LinkType, ProgramType, build};
 
@@ -175,6 +177,31 @@ fn kprobe_of_a_system_call_has_its_name_on_this_machine() {
     runs_while_attached(&program, target, &map, || {
         assert_ne!(std::process::id(), std::os::unix::process::parent_id());
     });
+}
+
+#[test]
+fn the_first_function_that_is_there_is_taken() {
+    if !kprobes() {
+        return;
+    }
+    for mode in probe_modes() {
+        let map = counter();
+        let program = load(ProgramType::KPROBE, counting_here(&map));
+        let place = |name: &str| Kprobe::new(name).mode(*mode);
+        let target = || FirstOf::new(place("proc_self_get_link.isra.77"));
+        runs_while_attached(&program, target().or(place(FUNCTION)), &map, hit);
+        let error = program
+            .attach(target().or(place("no_such_one")))
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("proc_self_get_link.isra.77"),
+            "{error}"
+        );
+    }
+    let tracepoint = load(ProgramType::TRACEPOINT, counting_here(&counter()));
+    let place = |name| Tracepoint::new("syscalls", name);
+    let target = FirstOf::new(place("sys_enter_never_heard_of")).or(place("sys_enter_getpid"));
+    drop(tracepoint.attach(target).unwrap());
 }
 
 #[test]

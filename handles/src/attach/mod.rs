@@ -13,6 +13,7 @@
 //! direct.rs  query.rs                                 attaching without links, what is attached
 //! iter.rs                                             iterators
 //! struct_ops.rs                                       functions that the kernel calls
+//! first_of.rs                                         the first of several places
 //! source.rs                                           functions and lines by debug information
 //! section.rs  glob.rs                                 section names, patterns
 //! binary.rs  archive.rs  debug_file.rs                files of the host
@@ -26,6 +27,7 @@ mod create;
 mod debug_file;
 mod device;
 mod direct;
+mod first_of;
 mod freplace;
 mod glob;
 mod iter;
@@ -63,6 +65,7 @@ use crate::{Error, Link, Program};
 pub use binary::resolve_binary;
 pub use cgroup::{Cgroup, CgroupMode};
 pub use device::Device;
+pub use first_of::FirstOf;
 pub use freplace::Freplace;
 pub use iter::Iter;
 pub use kprobe::Kprobe;
