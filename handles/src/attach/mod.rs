@@ -76,7 +76,7 @@ pub use netfilter::Netfilter;
 pub use netns::Netns;
 pub use perf::ProbeMode;
 pub use perf_event::PerfEvent;
-pub use qdisc::Qdisc;
+pub use qdisc::{Qdisc, TcParent};
 pub use query::{Attached, AttachedProgram};
 pub use raw_tracepoint::RawTracepoint;
 pub use socket::Socket;
@@ -84,7 +84,7 @@ pub use sockmap::Sockmap;
 #[cfg(feature = "dwarf")]
 pub use source::SourcePlace;
 pub use struct_ops::StructOps;
-pub use tc::{Tc, TcFilter, TcParent};
+pub use tc::{Tc, TcFilter};
 pub use tcx::{Netkit, Place, Tcx};
 pub use trace::Trace;
 pub use tracepoint::Tracepoint;

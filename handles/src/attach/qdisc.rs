@@ -4,9 +4,48 @@ use std::fmt;
 
 use purebpf_syscall::Errno;
 
-use super::tc::TcParent;
 use crate::Error;
 use crate::netlink::{Socket, tc};
+
+/// Where in a queueing discipline filters are, or in a class of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TcParent {
+    /// What comes in (`BPF_TC_INGRESS`).
+    Ingress,
+    /// What goes out (`BPF_TC_EGRESS`).
+    Egress,
+    /// A qdisc or class by its handle, `MAJOR << 16 | MINOR` (`BPF_TC_CUSTOM`).
+    Custom(u32),
+}
+
+impl TcParent {
+    /// `TC_H_MAKE(TC_H_CLSACT, ...)`
+    pub(super) const fn number(self) -> u32 {
+        match self {
+            Self::Ingress => 0xffff_fff2,
+            Self::Egress => 0xffff_fff3,
+            Self::Custom(handle) => handle,
+        }
+    }
+
+    pub(super) const fn from_number(number: u32) -> Self {
+        match number {
+            0xffff_fff2 => Self::Ingress,
+            0xffff_fff3 => Self::Egress,
+            handle => Self::Custom(handle),
+        }
+    }
+}
+
+impl fmt::Display for TcParent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ingress => f.pad("ingress"),
+            Self::Egress => f.pad("egress"),
+            Self::Custom(handle) => write!(f, "{:x}:{:x}", handle >> 16, handle & 0xffff),
+        }
+    }
+}
 
 /// A queueing discipline of a network device.
 #[doc(alias = "bpf_tc_hook")]

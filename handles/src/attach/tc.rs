@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use purebpf_syscall::Errno;
 
 use super::device;
-use super::qdisc::Qdisc;
+use super::qdisc::{Qdisc, TcParent};
 use crate::netlink::{Socket, tc};
 use crate::{Error, Link, Program, ProgramId};
 
@@ -21,46 +21,6 @@ pub struct Tc {
     place: tc::Place,
     parent: TcParent,
     replace: bool,
-}
-
-/// What the filters are for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TcParent {
-    /// What comes in (`BPF_TC_INGRESS`).
-    Ingress,
-    /// What goes out (`BPF_TC_EGRESS`).
-    Egress,
-    /// A qdisc or class by its handle, `MAJOR << 16 | MINOR` (`BPF_TC_CUSTOM`).
-    Custom(u32),
-}
-
-impl TcParent {
-    /// `TC_H_MAKE(TC_H_CLSACT, ...)`
-    const fn number(self) -> u32 {
-        match self {
-            Self::Ingress => 0xffff_fff2,
-            Self::Egress => 0xffff_fff3,
-            Self::Custom(handle) => handle,
-        }
-    }
-
-    const fn from_number(number: u32) -> Self {
-        match number {
-            0xffff_fff2 => Self::Ingress,
-            0xffff_fff3 => Self::Egress,
-            handle => Self::Custom(handle),
-        }
-    }
-}
-
-impl fmt::Display for TcParent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ingress => f.pad("ingress"),
-            Self::Egress => f.pad("egress"),
-            Self::Custom(handle) => write!(f, "{:x}:{:x}", handle >> 16, handle & 0xffff),
-        }
-    }
 }
 
 /// A filter that is a BPF program.
