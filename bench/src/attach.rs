@@ -11,6 +11,8 @@ use nix::time::{ClockId, clock_gettime};
 use purebpf::attach::{KprobeMulti, UprobeMulti};
 use purebpf::{Loader, ObjectSpec, Program};
 
+use crate::loaded::Loaded;
+
 #[derive(clap::Args)]
 pub struct Arguments {
     /// An object with a program for each kind of section
@@ -49,10 +51,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Some(binary) => probed(&ours, binary, names),
         None => names,
     };
-    let theirs = Libbpf::load(&arguments.object, program)?;
+    let theirs = Loaded::new(&arguments.object, program)?;
     let mut times = [Vec::new(), Vec::new()];
     for _ in 0..arguments.runs {
-        times[0].push(theirs.attach(arguments.binary.as_deref(), &names)?);
+        times[0].push(theirs.attach_to(arguments.binary.as_deref(), &names)?);
         times[1].push(by_purebpf(&ours, arguments.binary.as_deref(), &names)?);
     }
     println!(
@@ -85,41 +87,8 @@ fn by_purebpf(program: &Program, binary: Option<&Path>, names: &[String]) -> any
     Ok((attached, now()?.saturating_sub(start)))
 }
 
-/// A loaded object.
-struct Libbpf {
-    object: *mut sys::bpf_object,
-    program: *mut sys::bpf_program,
-}
-
-impl Drop for Libbpf {
-    fn drop(&mut self) {
-        unsafe { sys::bpf_object__close(self.object) }
-    }
-}
-
-impl Libbpf {
-    fn load(path: &Path, wanted: &str) -> anyhow::Result<Self> {
-        let path = CString::new(path.to_string_lossy().as_bytes())?;
-        let wanted = CString::new(wanted)?;
-        let object = unsafe { sys::bpf_object__open_file(path.as_ptr(), std::ptr::null()) };
-        ensure!(!object.is_null(), "libbpf cannot open the object");
-        let program = unsafe { sys::bpf_object__find_program_by_name(object, wanted.as_ptr()) };
-        let this = Self { object, program };
-        ensure!(!program.is_null(), "the object has no program {wanted:?}");
-        let mut other = std::ptr::null_mut();
-        loop {
-            other = unsafe { sys::bpf_object__next_program(object, other) };
-            if other.is_null() {
-                break;
-            }
-            unsafe { sys::bpf_program__set_autoload(other, other == program) };
-        }
-        let loaded = unsafe { sys::bpf_object__load(object) };
-        ensure!(loaded == 0, "libbpf cannot load the object: {loaded}");
-        Ok(this)
-    }
-
-    fn attach(&self, binary: Option<&Path>, names: &[String]) -> anyhow::Result<Times> {
+impl Loaded {
+    fn attach_to(&self, binary: Option<&Path>, names: &[String]) -> anyhow::Result<Times> {
         let names: Vec<CString> = names
             .iter()
             .map(|name| CString::new(name.as_str()))

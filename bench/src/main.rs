@@ -27,6 +27,7 @@
 //! ```
 
 mod attach;
+mod attach_each;
 mod broken;
 mod btf;
 mod compare;
@@ -37,6 +38,7 @@ mod known;
 mod libbpf;
 mod libbpf_dump;
 mod light;
+mod loaded;
 mod maps;
 mod messages;
 mod ours;
@@ -173,6 +175,11 @@ enum Command {
     Probes,
     /// How long it takes to attach a program to many functions by name, and to detach it
     Attach(attach::Arguments),
+    /// Attach every program of a folder to what its section says, and list who cannot
+    AttachEach {
+        /// The folder
+        folder: PathBuf,
+    },
     /// How fast the records of full ring buffers are consumed (needs clang-19)
     Ring {
         /// How many times each does it, of which the median counts
@@ -250,6 +257,7 @@ fn main() -> anyhow::Result<()> {
         Command::Print { who, file, base } => dump::print_all(who, &file, base.as_deref()),
         Command::Probes => probes::run(),
         Command::Attach(arguments) => attach::run(&arguments),
+        Command::AttachEach { folder } => attach_each::run(&folder),
         Command::Ring { runs } => ring::run(runs),
         Command::Maps { runs } => maps::run(runs),
         Command::MapJob { by, job, times } => maps::one(by, job, times),

@@ -22,6 +22,8 @@ pub(crate) struct Job {
     pub(crate) script: String,
     /// Programs, each with the folder it is put into.
     pub(crate) programs: Vec<(&'static str, PathBuf)>,
+    /// Objects besides the fixtures, for `objects`.
+    pub(crate) objects: Option<PathBuf>,
 }
 
 /// Boots each kernel and does the job in it; any failure is an error, once all have run.
@@ -96,6 +98,7 @@ fn initramfs(kernel: &Kernel, job: &Job) -> anyhow::Result<PathBuf> {
         "tests",
         "work/tests/bpf",
         "work/tests/host",
+        "work/objects",
     ] {
         fs::create_dir_all(dir.join(folder))?;
     }
@@ -109,15 +112,15 @@ fn initramfs(kernel: &Kernel, job: &Job) -> anyhow::Result<PathBuf> {
     run::check(run::command("chmod").arg("+x").arg(&init))?;
     fs::write(dir.join("job"), &job.script)?;
     modules::copy(kernel, &dir.join("modules"))?;
-    for folder in ["tests/bpf", "tests/host"] {
-        for entry in fs::read_dir(run::root().join(folder))? {
+    let folders = ["tests/bpf", "tests/host"].map(|name| (run::root().join(name), name));
+    let objects = job.objects.iter().map(|path| (path.clone(), "objects"));
+    for (from, to) in folders.into_iter().chain(objects) {
+        for entry in fs::read_dir(from)? {
             let path = entry?.path();
-            if path
-                .extension()
-                .is_none_or(|ending| ending != "c" && ending != "h")
-            {
+            let ending = path.extension();
+            if ending.is_none_or(|ending| ending != "c" && ending != "h") {
                 let name = path.file_name().unwrap_or_default();
-                fs::copy(&path, dir.join("work").join(folder).join(name))?;
+                fs::copy(&path, dir.join("work").join(to).join(name))?;
             }
         }
     }

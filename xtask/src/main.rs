@@ -24,6 +24,8 @@ mod run;
 mod vm;
 mod vm_bench;
 
+use std::path::PathBuf;
+
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -61,6 +63,9 @@ enum Task {
         /// As for `vm`
         #[arg(long, default_value = "6.12")]
         kernel: Vec<String>,
+        /// A folder of objects to take along, as `objects`
+        #[arg(long)]
+        objects: Option<PathBuf>,
         /// What it is to do; the fixtures are in `tests/bpf`
         #[arg(required = true, trailing_var_arg = true)]
         arguments: Vec<String>,
@@ -97,9 +102,13 @@ fn main() -> anyhow::Result<()> {
         Task::Vm { kernel, only } => vm::run(&kernel, &only),
         Task::VmCompare { kernel } => {
             let arguments = ["compare", "--jobs", "1", "tests/bpf"];
-            vm_bench::run(&kernel, &arguments.map(str::to_owned))
+            vm_bench::run(&kernel, &arguments.map(str::to_owned), None)
         }
-        Task::VmBench { kernel, arguments } => vm_bench::run(&kernel, &arguments),
+        Task::VmBench {
+            kernel,
+            objects,
+            arguments,
+        } => vm_bench::run(&kernel, &arguments, objects),
         Task::Fuzz { seconds, only } => fuzz::run(seconds, only.as_deref()),
         Task::Foreign { machine, package } => foreign::run(machine.as_deref(), &package),
         Task::Ci { no_vm } => ci::run(!no_vm),

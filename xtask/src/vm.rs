@@ -34,6 +34,7 @@ pub(crate) fn run(versions: &[String], only: &[String]) -> anyhow::Result<()> {
     let job = Job {
         script: SCRIPT.to_owned(),
         programs: programs.collect(),
+        objects: None,
     };
     machine::run_in_each(versions, &job)
 }

@@ -1,13 +1,19 @@
 //! Runs the program of `bench/` inside virtual machines: beside libbpf, on kernels of different ages,
 //! with what the host's lacks.
 
+use std::path::PathBuf;
+
 use anyhow::Context as _;
 
 use crate::machine::{self, Job};
 use crate::run;
 
 /// Boots each kernel and runs the program in it; what it calls a failure is an error.
-pub(crate) fn run(versions: &[String], arguments: &[String]) -> anyhow::Result<()> {
+pub(crate) fn run(
+    versions: &[String],
+    arguments: &[String],
+    objects: Option<PathBuf>,
+) -> anyhow::Result<()> {
     run::need(
         &[
             "gcc",
@@ -32,6 +38,7 @@ pub(crate) fn run(versions: &[String], arguments: &[String]) -> anyhow::Result<(
     let job = Job {
         script: format!("/bin/purebpf-bench {} || failed=1\n", arguments.join(" ")),
         programs: vec![("bin", program)],
+        objects,
     };
     machine::run_in_each(versions, &job)
 }
