@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use purebpf_syscall::CallError;
+
 use crate::error::boxed;
 use crate::nearest::Nearest;
 use crate::symbols::KALLSYMS;
@@ -12,10 +14,13 @@ use crate::{Errno, Error};
 /// What the kernel said to probes on functions of these names; if one of them is not there, so that
 /// it is named, with those that are like it.
 pub(super) fn explain(error: Error, wanted: &[&str]) -> Error {
-    let Error::Call { source, .. } = &error else {
-        return error;
+    let source = match &error {
+        Error::Call { source, .. } => *source,
+        // A line of tracefs.
+        Error::File { source, .. } => CallError::io("write", source),
+        _ => return error,
     };
-    // EINVAL is what tracefs says.
+    // EINVAL is what newer kernels say of such a line.
     if !matches!(source.errno(), Errno::ENOENT | Errno::ESRCH | Errno::EINVAL) {
         return error;
     }
@@ -34,7 +39,7 @@ pub(super) fn explain(error: Error, wanted: &[&str]) -> Error {
         Some(missing) => Error::Missing {
             object: boxed(format_args!("function `{missing}` of the kernel")),
             nearest: Nearest::of(missing, known),
-            source: *source,
+            source,
         },
     }
 }
