@@ -32,6 +32,7 @@ struct event {
 __u64 sent[BUFFERS];
 __u64 lost[BUFFERS]; /* there was no room */
 __u64 refused[BUFFERS]; /* anything else */
+__u64 discarded;
 
 static void count(__u32 buffer, long error)
 {
@@ -58,6 +59,7 @@ int produces(__u64 *ctx)
 			count(0, -ENOSPC);
 		} else if (event.number % 16 == 7) {
 			bpf_ringbuf_discard(reserved, 0);
+			__sync_fetch_and_add(&discarded, 1);
 		} else {
 			*reserved = event;
 			bpf_ringbuf_submit(reserved, 0);
