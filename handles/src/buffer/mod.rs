@@ -34,4 +34,5 @@ pub use user_ring::{Reservation, UserRingBuffer};
 pub mod memory {
     pub use super::pages::{Corrupt, Pages, Place, Shared};
     pub use super::perf_pages::{PerfHeader, PerfPages, PerfPlace};
+    pub use super::perf_record::record;
 }

@@ -24,6 +24,16 @@ use crate::{Error, Map, UpdateFlags};
 ///
 /// [`AsFd`] is an fd that can be read when the kernel has woken the reader since it was last asked:
 /// read until [`Self::next`] has nothing more before the fd is asked again.
+///
+/// A record is lent, as one of a ring buffer is:
+///
+/// ```compile_fail,E0499
+/// # fn two(reader: &mut purebpf_handles::PerfBuffer) -> Result<(), purebpf_handles::Error> {
+/// let first = reader.next()?;
+/// let second = reader.next()?;
+/// println!("{first:?}");
+/// # Ok(()) }
+/// ```
 #[doc(alias = "perf_buffer")]
 #[doc(alias = "BPF_MAP_TYPE_PERF_EVENT_ARRAY")]
 pub struct PerfBuffer {

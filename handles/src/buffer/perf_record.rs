@@ -48,7 +48,7 @@ pub struct PerfSample<'a> {
 
 /// Takes a record apart. One that is lost is given back at once.
 #[inline]
-pub(super) fn record<'a>(
+pub fn record<'a>(
     pages: &'a PerfPages,
     cpu: u32,
     samples_are_raw: bool,

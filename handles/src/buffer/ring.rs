@@ -19,6 +19,50 @@ use crate::{Error, Map};
 /// of one's own, [`AsFd`] is an fd that can be read (`EPOLLIN`) as long as there are records.
 ///
 /// A ring buffer has one position for all readers, so it should have one reader.
+///
+/// A record is lent: it is gone with the next step of its reader.
+///
+/// ```no_run
+/// # fn sizes(reader: &mut purebpf_handles::RingBuffer) -> Result<(), purebpf_handles::Error> {
+/// while let Some(record) = reader.next()? {
+///     println!("{} bytes", record.len());
+/// }
+/// # Ok(()) }
+/// ```
+///
+/// ```compile_fail,E0499
+/// # fn two(reader: &mut purebpf_handles::RingBuffer) -> Result<(), purebpf_handles::Error> {
+/// let first = reader.next()?;
+/// let second = reader.next()?;
+/// println!("{first:?}");
+/// # Ok(()) }
+/// ```
+///
+/// ```compile_fail,E0505
+/// # fn late(mut reader: purebpf_handles::RingBuffer) -> Result<(), purebpf_handles::Error> {
+/// let record = reader.next()?;
+/// drop(reader);
+/// println!("{record:?}");
+/// # Ok(()) }
+/// ```
+///
+/// The reader may go to another thread, with what a callback holds if that may:
+///
+/// ```no_run
+/// # fn count(mut reader: purebpf_handles::RingBuffer) {
+/// let count = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+/// std::thread::spawn(move || {
+///     reader.consume(|_| drop(count.fetch_add(1, std::sync::atomic::Ordering::Relaxed)))
+/// });
+/// # }
+/// ```
+///
+/// ```compile_fail,E0277
+/// # fn count(mut reader: purebpf_handles::RingBuffer) {
+/// let count = std::rc::Rc::new(std::cell::Cell::new(0));
+/// std::thread::spawn(move || reader.consume(|_| count.set(count.get() + 1)));
+/// # }
+/// ```
 #[doc(alias = "ring_buffer")]
 #[doc(alias = "BPF_MAP_TYPE_RINGBUF")]
 pub struct RingBuffer {
