@@ -17,6 +17,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::time::{ClockId, clock_gettime};
 use purebpf::handles::{PerfBuffer, PerfBufferOptions, PerfRecord, TestRun, UserRingBuffer};
 use purebpf::{Object, RingBuffer};
 use support::{older_than, open};
@@ -383,6 +384,26 @@ fn an_order_waits_until_the_program_made_room() {
     assert!(start.elapsed() >= Duration::from_millis(30));
     order.submit();
     drain.join().unwrap();
+}
+
+#[test]
+fn an_order_that_waits_for_more_room_than_there_is_does_not_spin() {
+    if !common::root() || older_than(6, 1) {
+        return;
+    }
+    let mut spec = open("buffers.bpf.o");
+    spec.load_only(["drains"]).unwrap();
+    let object = purebpf::load(&spec).unwrap();
+    let mut orders = UserRingBuffer::new(&object.map("orders").unwrap()).unwrap();
+    // 4080 of 4096 bytes.
+    for _ in 0..255 {
+        assert!(orders.send(&[0; 8]).unwrap());
+    }
+    let used = || Duration::from(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap());
+    let before = used();
+    let wait = Some(Duration::from_millis(200));
+    assert!(orders.reserve_within(64, wait).unwrap().is_none());
+    assert!(used() - before < Duration::from_millis(50));
 }
 
 #[test]

@@ -13,6 +13,7 @@
 //! scale.rs    cargo run --release -- scale: instructions to plan 100 to 100,000 relocations
 //! probes.rs   cargo run --release -- probes: what the kernel supports, as both find out
 //! ring.rs     cargo run --release -- ring: records of ring buffers a second
+//! perf.rs     cargo run --release -- perf: records of perf buffers a second
 //! size.rs     cargo run --release -- size: bytes of a minimal program
 //! dump.rs     cargo run --release -- dump [FILES...]: types as C and values as text against libbpf
 //! light.rs    cargo run --release -- light FILES...: loader programs of both sides
@@ -38,6 +39,7 @@ mod light;
 mod messages;
 mod ours;
 mod peers;
+mod perf;
 mod plan;
 mod probes;
 mod read;
@@ -174,6 +176,12 @@ enum Command {
         #[arg(long, default_value_t = 15)]
         runs: usize,
     },
+    /// How fast the records of full perf buffers are consumed (needs clang-19)
+    Perf {
+        /// How many times each does it, of which the median counts
+        #[arg(long, default_value_t = 15)]
+        runs: usize,
+    },
     /// How the work to plan an object grows with its relocations (needs valgrind and clang-19)
     Scale,
 }
@@ -228,6 +236,7 @@ fn main() -> anyhow::Result<()> {
         Command::Print { who, file, base } => dump::print_all(who, &file, base.as_deref()),
         Command::Probes => probes::run(),
         Command::Ring { runs } => ring::run(runs),
+        Command::Perf { runs } => perf::run(runs),
         Command::Scale => scale::run(),
         Command::Load {
             who,

@@ -19,8 +19,15 @@ pub(crate) fn run(with_vm: bool) -> anyhow::Result<()> {
         let alone = format!("clippy -p {package} --all-targets --locked -- -D warnings");
         run::check(&mut cargo(&alone))?;
     }
+    run::check(&mut cargo(
+        "clippy -p purebpf --all-targets --features tokio --locked -- -D warnings",
+    ))?;
     run::check(cargo("doc --workspace --no-deps --locked").env("RUSTDOCFLAGS", "-D warnings"))?;
     run::check(cargo("test --workspace --locked").env("PUREBPF_REQUIRE_KERNEL", "1"))?;
+    run::check(
+        cargo("test --locked -p purebpf --features tokio --test awaiting")
+            .env("PUREBPF_REQUIRE_KERNEL", "1"),
+    )?;
     // All of it, not the sample that a slower build takes.
     run::check(&mut cargo(
         "test --release --locked -p purebpf --test corrupt",

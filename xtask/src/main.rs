@@ -9,6 +9,7 @@
 //! vm_compare.rs  the job: everything compared with libbpf
 //! foreign.rs   tests of the pure crates on emulated machines
 //! fuzz.rs      fuzzes everything that reads bytes
+//! sanitize.rs  the soak under a sanitizer
 //! ci.rs        everything that has to pass
 //! run.rs       how other programs are started and installed
 //! ```
@@ -21,6 +22,7 @@ mod kernels;
 mod machine;
 mod modules;
 mod run;
+mod sanitize;
 mod vm;
 mod vm_compare;
 
@@ -65,6 +67,11 @@ enum Task {
         #[arg(long)]
         only: Option<String>,
     },
+    /// Run the soak under a sanitizer
+    Sanitize {
+        /// address or thread
+        sanitizer: String,
+    },
     /// Run the tests of the crates that need no kernel on emulated machines
     Foreign {
         /// s390x (big endian) or aarch64; both if not given
@@ -88,6 +95,7 @@ fn main() -> anyhow::Result<()> {
         Task::Vm { kernel, only } => vm::run(&kernel, &only),
         Task::VmCompare { kernel } => vm_compare::run(&kernel),
         Task::Fuzz { seconds, only } => fuzz::run(seconds, only.as_deref()),
+        Task::Sanitize { sanitizer } => sanitize::run(&sanitizer),
         Task::Foreign { machine, package } => foreign::run(machine.as_deref(), &package),
         Task::Ci { no_vm } => ci::run(!no_vm),
     }

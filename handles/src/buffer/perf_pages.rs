@@ -136,9 +136,8 @@ impl PerfPages {
     /// Where a position is in the mapping.
     #[inline]
     fn offset(&self, position: u64) -> usize {
-        let inside = position & (self.size as u64).wrapping_sub(1);
-        self.page
-            .saturating_add(usize::try_from(inside).unwrap_or(usize::MAX))
+        // Only the lower bits count, whatever the width of a position. The sum is inside the mapping.
+        self.page + (position as usize & (self.size - 1))
     }
 
     /// The bytes of a record that was found and is not released yet. One that breaks at the end of
