@@ -69,8 +69,7 @@ impl PerfPages {
         let _ = self.control.store_release(TAIL, position);
     }
 
-    /// The header at `position`, with what is after it; nothing if it says what the kernel never
-    /// does.
+    /// The header at `position`, where so many bytes are written, or the rule that it breaks.
     #[inline]
     fn header(&self, position: u64, available: usize) -> Result<PerfHeader, &'static str> {
         // Records are multiples of 8 bytes, so that a header never breaks at the end. It is loaded
