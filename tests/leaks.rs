@@ -17,17 +17,10 @@ mod support;
 use purebpf::handles::{PerfBuffer, UserRingBuffer};
 use purebpf::light::{LightLoader, LightOptions};
 use purebpf::{RunningKernel, light};
-use support::open;
+use support::{mappings, open};
 
 fn fds() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
-}
-
-/// The pieces of memory that are shared with the kernel.
-fn mappings() -> usize {
-    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-    let is_shared = |line: &&str| line.contains("bpf-map") || line.contains("perf_event");
-    maps.lines().filter(is_shared).count()
 }
 
 #[test]

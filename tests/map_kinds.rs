@@ -31,7 +31,7 @@ use purebpf::insn::{Insn, build};
 use purebpf::{
     AttachType, Map, MapType, Object, Program, ProgramType, RingBuffer, RunningKernel, attach,
 };
-use purebpf_syscall::perf::{PerfEventOpen, PerfKind, Sampling, perf_event_open};
+use purebpf_syscall::perf::{PerfEventOpen, PerfKind, Sampling, Wakeup, perf_event_open};
 use rustix::net::{AddressFamily, SocketType};
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
 use support::{eventually, lacks, open};
@@ -207,7 +207,7 @@ fn perf_event_array(map: &Map) {
         },
         sampling: Sampling::Period(1),
         sample_type: 1 << 10,
-        wakeup_events: 1,
+        wakeup: Wakeup::Records(1),
         pid: None,
         cpu: Some(0),
     });

@@ -14,6 +14,7 @@
 //! probes.rs   cargo run --release -- probes: what the kernel supports, as both find out
 //! ring.rs     cargo run --release -- ring: records of ring buffers a second
 //! maps.rs     cargo run --release -- maps: what access to elements costs, and batches
+//! perf.rs     cargo run --release -- perf: records of perf buffers a second
 //! size.rs     cargo run --release -- size: bytes of a minimal program
 //! dump.rs     cargo run --release -- dump [FILES...]: types as C and values as text against libbpf
 //! light.rs    cargo run --release -- light FILES...: loader programs of both sides
@@ -43,6 +44,7 @@ mod maps;
 mod messages;
 mod ours;
 mod peers;
+mod perf;
 mod plan;
 mod probes;
 mod read;
@@ -203,6 +205,12 @@ enum Command {
         /// How many times
         times: u32,
     },
+    /// How fast the records of full perf buffers are consumed (needs clang-19)
+    Perf {
+        /// How many times each does it, of which the median counts
+        #[arg(long, default_value_t = 15)]
+        runs: usize,
+    },
     /// How the work to plan an object grows with its relocations (needs valgrind and clang-19)
     Scale,
 }
@@ -261,6 +269,7 @@ fn main() -> anyhow::Result<()> {
         Command::Ring { runs } => ring::run(runs),
         Command::Maps { runs } => maps::run(runs),
         Command::MapJob { by, job, times } => maps::one(by, job, times),
+        Command::Perf { runs } => perf::run(runs),
         Command::Scale => scale::run(),
         Command::Load {
             who,

@@ -35,7 +35,9 @@ fuzz_target!(|data: &[u8]| {
             }
             back
         };
-        let again = permuted.permute(&back).expect("what was permuted can be again");
+        let again = permuted
+            .permute(&back)
+            .expect("what was permuted can be again");
         for id in btf.own_ids() {
             assert_eq!(again.name(id).ok(), btf.name(id).ok());
         }

@@ -15,7 +15,10 @@ fuzz_target!(|data: &[u8]| {
     let Ok(executable) = Executable::parse(data) else {
         return;
     };
-    black_box((executable.build_id().is_ok(), executable.debug_link().is_ok()));
+    black_box((
+        executable.build_id().is_ok(),
+        executable.debug_link().is_ok(),
+    ));
     let executable = match executable.clone().with_debug_file(data) {
         Ok(whole) => whole,
         Err(_) => executable,

@@ -5,6 +5,7 @@
 //! examples/seeds.rs  inputs to begin with, made of the fixtures
 //! seeds/             the few that nothing makes; kconfig.dict: words for one target
 //! skeleton.rs        an object out of the contents of its sections
+//! shared.rs          memory in the place of a map's
 //! walk.rs            everything that can be asked of a BTF, and writing it again
 //! ```
 //!
@@ -13,6 +14,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod shared;
 pub mod skeleton;
 mod walk;
 

@@ -158,7 +158,7 @@ fn opened_perf_event_stays_the_callers() {
     if !root() {
         return;
     }
-    use purebpf_syscall::perf::{PerfEventOpen, PerfKind, Sampling, perf_event_open};
+    use purebpf_syscall::perf::{PerfEventOpen, PerfKind, Sampling, Wakeup, perf_event_open};
     let event = perf_event_open(&PerfEventOpen {
         kind: PerfKind::Event {
             event_type: 1,
@@ -166,7 +166,7 @@ fn opened_perf_event_stays_the_callers() {
         },
         sampling: Sampling::Frequency(1000),
         sample_type: 0,
-        wakeup_events: 0,
+        wakeup: Wakeup::Half,
         pid: Some(0),
         cpu: None,
     })

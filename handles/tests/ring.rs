@@ -10,9 +10,11 @@
 
 mod common;
 
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use common::{load, map_address, root};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use purebpf_handles::{Map, MapAttributes, Program, RingBuffer, TestRun};
 use purebpf_insn::{Insn, MapType, ProgramType, build, opcode as op};
 
@@ -188,6 +190,60 @@ fn several_maps_take_turns() {
         seen.push((record.map_index(), number(&record)));
     }
     assert_eq!(seen, [(0, 0), (1, 0), (0, 1), (1, 1), (0, 2), (1, 2)]);
+}
+
+#[test]
+fn as_many_records_are_consumed_as_asked_and_discarded_ones_do_not_count() {
+    if !root() {
+        return;
+    }
+    let maps = [ring(4096), ring(8192)];
+    let mut reader = RingBuffer::new(&maps[0]).unwrap();
+    reader.add(&maps[1]).unwrap();
+    let run = |program: &Program| program.test_run(&TestRun::new().context(&[0; 8])).unwrap();
+    for map in &maps {
+        let (submit, discard) = (reserving(map, 132), reserving(map, 133));
+        for program in [&discard, &submit, &discard, &submit, &discard, &submit] {
+            run(program);
+        }
+    }
+    // 24 bytes each, with a header of 8.
+    assert_eq!(reader.size(1), Some(8192));
+    assert_eq!(reader.positions(1), Some((0, 6 * 32)));
+    let mut seen = Vec::new();
+    let mut see = |record: &purebpf_handles::Record<'_>| seen.push(record.map_index());
+    assert_eq!(reader.consume_n(0, &mut see).unwrap(), 0);
+    assert_eq!(reader.consume_n(4, &mut see).unwrap(), 4);
+    assert_eq!(reader.positions(0), Some((6 * 32, 6 * 32)));
+    assert_eq!(reader.positions(1), Some((2 * 32, 6 * 32)));
+    assert_eq!(reader.consume_map(0, 1, &mut see).unwrap(), 0);
+    assert_eq!(reader.consume_map(1, 1, &mut see).unwrap(), 1);
+    assert_eq!(reader.consume(&mut see).unwrap(), 1);
+    assert_eq!(seen, [0, 0, 0, 1, 1, 1]);
+    assert!(reader.consume_map(2, 1, |_| ()).is_err());
+    assert!(reader.positions(2).is_none() && reader.size(2).is_none());
+}
+
+#[test]
+fn poll_says_when_there_is_a_record() {
+    if !root() {
+        return;
+    }
+    let map = ring(4096);
+    let mut reader = RingBuffer::new(&map).unwrap();
+    let can_be_read = |reader: &RingBuffer| {
+        let mut fds = [PollFd::new(reader.as_fd(), PollFlags::POLLIN)];
+        poll(&mut fds, PollTimeout::ZERO).unwrap() == 1
+    };
+    assert!(!can_be_read(&reader));
+    let program = sending(&map);
+    send(&program, 1);
+    send(&program, 2);
+    // As long as there is one, however often it was asked.
+    for expected in [true, true, false] {
+        assert_eq!(can_be_read(&reader), expected);
+        assert_eq!(reader.next().unwrap().is_some(), expected);
+    }
 }
 
 #[test]

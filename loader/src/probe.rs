@@ -5,7 +5,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use purebpf_insn::{AttachType, Insn, MapFlags, MapType, ProgramFlags, ProgramType, build, opcode};
 use purebpf_plan::Feature;
-use purebpf_syscall::perf::{PerfEventOpen, PerfKind, Sampling, perf_event_open};
+use purebpf_syscall::perf::{PerfEventOpen, PerfKind, Sampling, Wakeup, perf_event_open};
 use purebpf_syscall::{
     AttachPoint, CallError, Errno, LinkCreate, LinkOptions, Log, MapCreate, MapFd, ProgLoad,
     btf_info, btf_load, link_create, probe, prog_bind_map, prog_load,
@@ -346,7 +346,7 @@ fn syscall_wrapper() -> bool {
         },
         sampling: Sampling::None,
         sample_type: 0,
-        wakeup_events: 0,
+        wakeup: Wakeup::Half,
         pid: Some(0),
         cpu: None,
     });

@@ -31,12 +31,13 @@ impl Epoll {
         self.0.add(fd, event).map_err(CallError::at("epoll_ctl"))
     }
 
-    /// As [`Self::add`], but it is ready once it can be written.
+    /// As [`Self::add`], but it is ready once it can be written, and then again when more of it can
+    /// (edge-triggered): what can be written may be too little to go on.
     ///
     /// # Errors
     /// As [`Self::add`].
     pub fn add_for_writing(&self, fd: BorrowedFd<'_>, data: u64) -> Result<(), CallError> {
-        let event = EpollEvent::new(EpollFlags::EPOLLOUT, data);
+        let event = EpollEvent::new(EpollFlags::EPOLLOUT | EpollFlags::EPOLLET, data);
         self.0.add(fd, event).map_err(CallError::at("epoll_ctl"))
     }
 

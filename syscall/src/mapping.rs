@@ -224,12 +224,35 @@ impl Mapping {
         (end <= self.len).then(|| unsafe { self.base.as_ptr().add(offset) })
     }
 
+    /// What `access` makes of the number at `offset`; `None` outside the mapping or unaligned.
     #[inline]
-    fn word<W: Word>(&self, offset: usize) -> Option<&W::Atomic> {
-        let atomic = self.at(offset, size_of::<W::Atomic>())?.cast::<W::Atomic>();
+    fn with_word<W: Word, R>(
+        &self,
+        offset: usize,
+        access: impl FnOnce(&W::Atomic) -> R,
+    ) -> Option<R> {
+        // The kernel maps whole pages, so that an aligned offset is an aligned address; that of a
+        // word whose place never changes is known when this is compiled.
+        if !offset.is_multiple_of(align_of::<W::Atomic>()) {
+            return None;
+        }
+        let at = self.at(offset, size_of::<W::Atomic>())?;
         // SAFETY: inside the mapping, which lives as long as `self`, and aligned. All others in this
         // process go through atomics or volatile accesses too.
-        atomic.is_aligned().then(|| unsafe { &*atomic })
+        Some(access(unsafe { &*at.cast::<W::Atomic>() }))
+    }
+
+    /// As [`Self::with_word`], for changing it; `None` too if the mapping is read-only.
+    #[inline]
+    fn with_writable_word<W: Word, R>(
+        &self,
+        offset: usize,
+        access: impl FnOnce(&W::Atomic) -> R,
+    ) -> Option<R> {
+        if !self.writable {
+            return None;
+        }
+        self.with_word::<W, R>(offset, access)
     }
 
     /// Loads a number with acquire ordering; `None` outside the mapping or unaligned.
@@ -237,7 +260,7 @@ impl Mapping {
     #[must_use]
     pub fn load_acquire<W: Word>(&self, offset: usize) -> Option<W> {
         use sealed::Atomic;
-        self.word::<W>(offset).map(Atomic::load_acquire)
+        self.with_word::<W, W>(offset, Atomic::load_acquire)
     }
 
     /// Stores a number with release ordering; `None` outside the mapping, unaligned or read-only.
@@ -245,9 +268,7 @@ impl Mapping {
     #[must_use]
     pub fn store_release<W: Word>(&self, offset: usize, value: W) -> Option<()> {
         use sealed::Atomic;
-        let word = self.writable.then(|| self.word::<W>(offset))??;
-        word.store_release(value);
-        Some(())
+        self.with_writable_word::<W, ()>(offset, |word| word.store_release(value))
     }
 
     /// Changes a number in one step, ordered with all that is around it, and returns what it was;
@@ -255,8 +276,7 @@ impl Mapping {
     #[must_use]
     pub fn modify<W: Word>(&self, offset: usize, how: Modify, value: W) -> Option<W> {
         use sealed::Atomic;
-        let word = self.writable.then(|| self.word::<W>(offset))??;
-        Some(word.modify(how, value))
+        self.with_writable_word::<W, W>(offset, |word| word.modify(how, value))
     }
 
     /// Replaces a number if it is `current`, in one step; the result is what it was, an error if it
@@ -269,8 +289,7 @@ impl Mapping {
         new: W,
     ) -> Option<Result<W, W>> {
         use sealed::Atomic;
-        let word = self.writable.then(|| self.word::<W>(offset))??;
-        Some(word.compare_exchange(current, new))
+        self.with_writable_word::<W, _>(offset, |word| word.compare_exchange(current, new))
     }
 
     /// Copies bytes out; `None` outside the mapping. Aligned 8 bytes are read in one go, and so are

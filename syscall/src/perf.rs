@@ -93,6 +93,18 @@ pub enum Sampling {
     Frequency(u64),
 }
 
+/// When the reader of an event's records is woken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wakeup {
+    /// When half of the buffer is full, and no sooner.
+    #[default]
+    Half,
+    /// After so many records; 0 is as [`Self::Half`].
+    Records(u32),
+    /// After so many bytes of them.
+    Bytes(u32),
+}
+
 /// What `perf_event_open` is called with.
 #[derive(Clone, Copy, Debug)]
 pub struct PerfEventOpen<'a> {
@@ -102,8 +114,8 @@ pub struct PerfEventOpen<'a> {
     pub sampling: Sampling,
     /// `PERF_SAMPLE_*`: what a record holds.
     pub sample_type: u64,
-    /// Wake the reader after so many records; 0 is the kernel's default.
-    pub wakeup_events: u32,
+    /// When its reader is woken.
+    pub wakeup: Wakeup,
     /// In which process: `None` is any, 0 this one.
     pub pid: Option<u32>,
     /// On which CPU: `None` is any, which needs a process.
@@ -121,9 +133,16 @@ pub fn perf_event_open(params: &PerfEventOpen<'_>) -> Result<OwnedFd, CallError>
     let mut attr = Attr {
         size: size_of::<Attr>() as u32,
         sample_type: params.sample_type,
-        wakeup: params.wakeup_events,
         ..Default::default()
     };
+    match params.wakeup {
+        Wakeup::Half => {}
+        Wakeup::Records(records) => attr.wakeup = records,
+        Wakeup::Bytes(bytes) => {
+            attr.wakeup = bytes;
+            attr.flags |= flag(14);
+        }
+    }
     match params.sampling {
         Sampling::None => {}
         Sampling::Period(period) => attr.sample = period,
@@ -251,7 +270,7 @@ mod tests {
             },
             sampling: Sampling::Period(1),
             sample_type: 0,
-            wakeup_events: 0,
+            wakeup: Wakeup::Half,
             pid: Some(0),
             cpu: None,
         })

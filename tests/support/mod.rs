@@ -45,6 +45,13 @@ pub fn older_than(major: u32, minor: u32) -> bool {
     lacks(is_older, &format!("what came with {major}.{minor}"))
 }
 
+/// The pieces of memory that are shared with the kernel.
+pub fn mappings() -> usize {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let is_shared = |line: &&str| line.contains("bpf-map") || line.contains("perf_event");
+    maps.lines().filter(is_shared).count()
+}
+
 pub fn has_kprobes() -> bool {
     let is_missing = !PathBuf::from("/sys/bus/event_source/devices/kprobe/type").exists();
     !lacks(is_missing, "kprobes")

@@ -12,15 +12,26 @@ pub(crate) fn run(with_vm: bool) -> anyhow::Result<()> {
     run::check(&mut cargo("fmt --all --check"))?;
     fixtures::check()?;
     run::check(&mut cargo(
-        "clippy --workspace --all-targets --locked -- -D warnings",
+        "clippy --workspace --all-targets --all-features --locked -- -D warnings",
     ))?;
-    // Above, the program asks for all features; others may ask for none.
+    // Others may ask for no feature.
     for package in ["purebpf-btf", "purebpf-elf", "purebpf-handles"] {
         let alone = format!("clippy -p {package} --all-targets --locked -- -D warnings");
         run::check(&mut cargo(&alone))?;
     }
+    run::check(&mut cargo(
+        "clippy -p purebpf --all-targets --features tokio --locked -- -D warnings",
+    ))?;
     run::check(cargo("doc --workspace --no-deps --locked").env("RUSTDOCFLAGS", "-D warnings"))?;
     run::check(cargo("test --workspace --locked").env("PUREBPF_REQUIRE_KERNEL", "1"))?;
+    run::check(
+        cargo("test --locked -p purebpf --features tokio --test awaiting")
+            .env("PUREBPF_REQUIRE_KERNEL", "1"),
+    )?;
+    run::check(
+        cargo("test --locked -p purebpf --features tokio --test awaiting")
+            .env("PUREBPF_REQUIRE_KERNEL", "1"),
+    )?;
     // All of it, not the sample that a slower build takes.
     run::check(&mut cargo(
         "test --release --locked -p purebpf --test corrupt",

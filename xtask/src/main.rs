@@ -9,6 +9,7 @@
 //! vm_bench.rs  the job: the program of `bench/`
 //! foreign.rs   tests of the pure crates on emulated machines
 //! fuzz.rs      fuzzes everything that reads bytes
+//! sanitize.rs  the soak under a sanitizer
 //! ci.rs        everything that has to pass
 //! run.rs       how other programs are started and installed
 //! ```
@@ -21,6 +22,7 @@ mod kernels;
 mod machine;
 mod modules;
 mod run;
+mod sanitize;
 mod vm;
 mod vm_bench;
 
@@ -79,6 +81,11 @@ enum Task {
         #[arg(long)]
         only: Option<String>,
     },
+    /// Run the soak under a sanitizer
+    Sanitize {
+        /// address or thread
+        sanitizer: String,
+    },
     /// Run the tests of the crates that need no kernel on emulated machines
     Foreign {
         /// s390x (big endian) or aarch64; both if not given
@@ -110,6 +117,7 @@ fn main() -> anyhow::Result<()> {
             arguments,
         } => vm_bench::run(&kernel, &arguments, objects),
         Task::Fuzz { seconds, only } => fuzz::run(seconds, only.as_deref()),
+        Task::Sanitize { sanitizer } => sanitize::run(&sanitizer),
         Task::Foreign { machine, package } => foreign::run(machine.as_deref(), &package),
         Task::Ci { no_vm } => ci::run(!no_vm),
     }

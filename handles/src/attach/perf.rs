@@ -7,7 +7,8 @@ use std::sync::OnceLock;
 
 use purebpf_insn::{AttachType, ProgramType};
 use purebpf_syscall::perf::{
-    PerfEventOpen, PerfKind, Sampling, perf_event_enable, perf_event_open, perf_event_set_bpf,
+    PerfEventOpen, PerfKind, Sampling, Wakeup, perf_event_enable, perf_event_open,
+    perf_event_set_bpf,
 };
 use purebpf_syscall::{AttachPoint, Errno, LinkCreate, LinkOptions, link_create};
 
@@ -220,7 +221,7 @@ impl Probe<'_> {
             kind,
             sampling: Sampling::None,
             sample_type: 0,
-            wakeup_events: 0,
+            wakeup: Wakeup::Half,
             pid: self.pid,
             // Any process on one CPU is enough: the probe is hit wherever it is run into.
             cpu: if self.pid.is_some() { None } else { Some(0) },

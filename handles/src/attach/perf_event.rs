@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use purebpf_syscall::duplicate;
-use purebpf_syscall::perf::{PerfEventOpen, PerfKind, Sampling, perf_event_open};
+use purebpf_syscall::perf::{PerfEventOpen, PerfKind, Sampling, Wakeup, perf_event_open};
 
 use super::perf::{EventOptions, OpenEvent, attach_event};
 use super::section;
@@ -133,7 +133,7 @@ impl super::Target for PerfEvent {
                 },
                 sampling: self.sampling,
                 sample_type: 0,
-                wakeup_events: 0,
+                wakeup: Wakeup::Half,
                 pid: self.pid,
                 cpu: self.cpu,
             }),

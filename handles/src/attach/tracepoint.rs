@@ -1,6 +1,6 @@
 //! Tracepoints.
 
-use purebpf_syscall::perf::{PerfEventOpen, PerfKind, Sampling, perf_event_open};
+use purebpf_syscall::perf::{PerfEventOpen, PerfKind, Sampling, Wakeup, perf_event_open};
 
 use super::perf::{EventOptions, OpenEvent, attach_event};
 use super::section;
@@ -57,7 +57,7 @@ impl super::Target for Tracepoint {
             kind: PerfKind::Tracepoint(id),
             sampling: Sampling::None,
             sample_type: 0,
-            wakeup_events: 0,
+            wakeup: Wakeup::Half,
             pid: None,
             // The program runs on every CPU; the event just has to be somewhere.
             cpu: Some(0),

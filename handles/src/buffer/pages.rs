@@ -6,6 +6,7 @@
 //!
 //! Nothing read here is believed: whoever has the map can write to the reader's page.
 
+use std::ops::Range;
 use std::sync::atomic::{Ordering, fence};
 
 use purebpf_syscall::Mapping;
@@ -17,52 +18,98 @@ pub(super) const BUSY: u32 = 1 << 31;
 /// In the length: the program does not want it to be seen (`BPF_RINGBUF_DISCARD_BIT`).
 pub(super) const DISCARD: u32 = 1 << 30;
 
+/// Memory that is shared with the kernel: a [`Mapping`], or what a test puts in its place.
+pub trait Shared {
+    /// The position at `offset`, with acquire ordering; `None` outside.
+    fn position(&self, offset: usize) -> Option<usize>;
+    /// Stores it, with release ordering.
+    fn set_position(&self, offset: usize, position: usize) -> Option<()>;
+    /// A record's length and flags, with acquire ordering; `None` outside.
+    fn header(&self, offset: usize) -> Option<u32>;
+    /// Bytes that the other side has given away; `None` outside.
+    fn bytes(&self, range: Range<usize>) -> Option<&[u8]>;
+    /// A barrier between all that is before and all that is after it.
+    fn fence();
+}
+
+impl Shared for Mapping {
+    #[inline]
+    fn position(&self, offset: usize) -> Option<usize> {
+        self.load_acquire(offset)
+    }
+
+    #[inline]
+    fn set_position(&self, offset: usize, position: usize) -> Option<()> {
+        self.store_release(offset, position)
+    }
+
+    #[inline]
+    fn header(&self, offset: usize) -> Option<u32> {
+        self.load_acquire(offset)
+    }
+
+    #[inline]
+    fn bytes(&self, range: Range<usize>) -> Option<&[u8]> {
+        self.bytes(range)
+    }
+
+    fn fence() {
+        fence(Ordering::SeqCst);
+    }
+}
+
 /// The pages of one ring buffer.
-pub(super) struct Pages {
+#[derive(Debug)]
+pub struct Pages<M = Mapping> {
     /// The reader's page, writable.
-    pub(super) consumer: Mapping,
+    pub consumer: M,
     /// The programs' page, then the data twice; read-only.
-    pub(super) producer: Mapping,
+    pub producer: M,
     /// Bytes of a page.
-    pub(super) page: usize,
+    pub page: usize,
     /// Bytes of data, a power of two.
-    pub(super) size: usize,
+    pub size: usize,
 }
 
 /// A record: where its data is in [`Pages::producer`], and the position after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub struct Place {
     offset: usize,
     len: usize,
-    pub(super) after: usize,
+    /// The position after it.
+    pub after: usize,
 }
 
 /// Pages that hold what the kernel does not write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Corrupt {
-    pub(super) position: usize,
-    pub(super) what: &'static str,
+pub struct Corrupt {
+    /// Where the reader is.
+    pub position: usize,
+    /// The rule that is broken.
+    pub what: &'static str,
 }
 
-impl Pages {
-    pub(super) fn consumer_position(&self) -> usize {
+impl<M: Shared> Pages<M> {
+    /// How far the reader is.
+    pub fn consumer_position(&self) -> usize {
         // The page is there and aligned, so there is no other outcome.
-        self.consumer.load_acquire(0).unwrap_or(0)
+        self.consumer.position(0).unwrap_or(0)
     }
 
-    pub(super) fn producer_position(&self) -> usize {
-        self.producer.load_acquire(0).unwrap_or(0)
+    /// How far the programs are.
+    pub fn producer_position(&self) -> usize {
+        self.producer.position(0).unwrap_or(0)
     }
 
     /// Gives back everything before `position`.
     #[inline]
-    pub(super) fn release(&self, position: usize) {
+    pub fn release(&self, position: usize) {
         // The page is there, aligned and writable, so there is no other outcome.
-        let _ = self.consumer.store_release(0, position);
+        let _ = self.consumer.set_position(0, position);
     }
 
     /// The bytes of a record that was found and is not released yet.
-    pub(super) fn data(&self, place: Place) -> Result<&[u8], Corrupt> {
+    pub fn data(&self, place: Place) -> Result<&[u8], Corrupt> {
         let end = place.offset.saturating_add(place.len);
         let outside = Corrupt {
             position: place.after,
@@ -74,20 +121,20 @@ impl Pages {
     /// The next record and the position after it, in the simplest and most frequent of cases: it is
     /// complete, wanted, and as it should be. [`Self::find`] knows the others.
     #[inline]
-    pub(super) fn next(&self) -> Option<(&[u8], usize)> {
-        let position = self.consumer.load_acquire(0)?;
-        self.next_at(position, self.producer.load_acquire(0)?)
+    pub fn next(&self) -> Option<(&[u8], usize)> {
+        let position = self.consumer.position(0)?;
+        self.next_at(position, self.producer.position(0)?)
     }
 
     /// The same for who knows both positions.
     #[inline]
-    pub(super) fn next_at(&self, position: usize, producer: usize) -> Option<(&[u8], usize)> {
+    pub fn next_at(&self, position: usize, producer: usize) -> Option<(&[u8], usize)> {
         let available = producer.wrapping_sub(position);
         if available > self.size || !position.is_multiple_of(8) {
             return None;
         }
         let start = self.page + (position & (self.size - 1));
-        let header: u32 = self.producer.load_acquire(start)?;
+        let header = self.producer.header(start)?;
         // A record with a flag is longer than any buffer.
         let len = header as usize;
         let whole = (len + 2 * HEADER - 1) & !(HEADER - 1);
@@ -100,13 +147,13 @@ impl Pages {
     }
 
     /// The next complete record; those that were discarded are given back on the way.
-    pub(super) fn find(&self) -> Result<Option<Place>, Corrupt> {
+    pub fn find(&self) -> Result<Option<Place>, Corrupt> {
         if let Some(place) = self.look()? {
             return Ok(Some(place));
         }
         // A program that commits looks at our position to decide whether to wake us. We have stored
         // it and then seen nothing: only with a full barrier in between does one see the other.
-        fence(Ordering::SeqCst);
+        M::fence();
         self.look()
     }
 
@@ -123,7 +170,7 @@ impl Pages {
             let start = self
                 .page
                 .saturating_add(position & self.size.wrapping_sub(1));
-            let header: Option<u32> = self.producer.load_acquire(start);
+            let header = self.producer.header(start);
             let header = header.ok_or_else(|| corrupt("a header is outside the data"))?;
             if header & BUSY != 0 {
                 return Ok(None);

@@ -1,98 +1,39 @@
 //! Perf buffers: records that programs send with `bpf_perf_event_output`, a buffer for each CPU.
 
 use std::fmt;
-use std::ops::Deref;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use purebpf_insn::MapType;
-use purebpf_syscall::perf::{
-    PerfEventOpen, PerfKind, Sampling, perf_event_disable, perf_event_enable, perf_event_open,
-};
+use purebpf_syscall::perf::{perf_event_disable, perf_event_enable, perf_event_open};
 use purebpf_syscall::{Epoll, MapRequest, Mapping, host};
 
 use super::pages::Corrupt;
-use super::perf_pages::{PerfPages, PerfPlace};
+use super::perf_options::PerfBufferOptions;
+use super::perf_pages::{HEADER, PerfHeader, PerfPages, PerfPlace};
+use super::perf_record::{PerfRecord, record};
+use super::ring::following;
 use super::wait::wait;
 use crate::error::boxed;
 use crate::{Error, Map, UpdateFlags};
 
-/// `PERF_TYPE_SOFTWARE`, `PERF_COUNT_SW_BPF_OUTPUT`.
-const OUTPUT: PerfKind<'static> = PerfKind::Event {
-    event_type: 1,
-    config: 10,
-};
-/// `PERF_SAMPLE_RAW`: a length, then what the program sent.
-const SAMPLE_RAW: u64 = 1 << 10;
-/// `PERF_RECORD_SAMPLE`
-const SAMPLE: u32 = 9;
-/// `PERF_RECORD_LOST`
-const LOST: u32 = 2;
-/// Pages of data for each CPU, if nothing else is said.
-const PAGES: usize = 64;
-
-/// How a [`PerfBuffer`] is made.
-#[doc(alias = "perf_buffer_opts")]
-#[derive(Clone, Debug)]
-pub struct PerfBufferOptions {
-    pages: usize,
-    cpus: Option<Vec<u32>>,
-    wakeup_events: u32,
-}
-
-impl Default for PerfBufferOptions {
-    fn default() -> Self {
-        Self {
-            pages: PAGES,
-            cpus: None,
-            wakeup_events: 1,
-        }
-    }
-}
-
-impl PerfBufferOptions {
-    /// 64 pages for each CPU that runs, a wake-up for each record.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Pages of data for each CPU: a power of two.
-    #[must_use]
-    pub const fn pages(mut self, pages: usize) -> Self {
-        self.pages = pages;
-        self
-    }
-
-    /// Only these CPUs, whether they run or not.
-    #[must_use]
-    pub fn cpus(mut self, cpus: impl Into<Vec<u32>>) -> Self {
-        self.cpus = Some(cpus.into());
-        self
-    }
-
-    /// The reader is woken after so many records of a CPU.
-    #[must_use]
-    pub const fn wakeup_events(mut self, records: u32) -> Self {
-        self.wakeup_events = records;
-        self
-    }
-
-    /// A reader of this map.
-    ///
-    /// # Errors
-    /// A map of another type, a number of pages that is no power of two, and what the kernel says:
-    /// without `CAP_PERFMON`, `EACCES`; `EPERM` beyond `kernel.perf_event_mlock_kb`.
-    pub fn open(&self, map: &Map) -> Result<PerfBuffer, Error> {
-        PerfBuffer::open(map, self)
-    }
-}
-
 /// A reader of a perf event array: what programs send to it on any CPU.
 ///
 /// It pulls, as [`RingBuffer`](super::RingBuffer) does: [`Self::next`] gives what is there and never
-/// waits; [`Self::wait`] waits; [`AsFd`] is an fd that can be read as long as there are records.
-/// Records of one CPU come in order, those of several take turns.
+/// waits; [`Self::wait`] waits. Records of one CPU come in order, those of several take turns.
+///
+/// [`AsFd`] is an fd that can be read when the kernel has woken the reader since it was last asked:
+/// read until [`Self::next`] has nothing more before the fd is asked again.
+///
+/// A record is lent, as one of a ring buffer is:
+///
+/// ```compile_fail,E0499
+/// # fn two(reader: &mut purebpf_handles::PerfBuffer) -> Result<(), purebpf_handles::Error> {
+/// let first = reader.next()?;
+/// let second = reader.next()?;
+/// println!("{first:?}");
+/// # Ok(()) }
+/// ```
 #[doc(alias = "perf_buffer")]
 #[doc(alias = "BPF_MAP_TYPE_PERF_EVENT_ARRAY")]
 pub struct PerfBuffer {
@@ -107,41 +48,18 @@ pub struct PerfBuffer {
 
 struct Buffer {
     cpu: u32,
+    /// Of its element in the map.
+    key: u32,
     pages: PerfPages,
     event: OwnedFd,
+    samples_are_raw: bool,
 }
 
-/// What came from a CPU.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum PerfRecord<'a> {
-    /// What a program sent.
-    Sample(PerfSample<'a>),
-    /// The buffer was full, and records were lost.
-    Lost {
-        /// The CPU.
-        cpu: u32,
-        /// How many.
-        count: u64,
-    },
-    /// Something else that the kernel has to say, as it is.
-    Other {
-        /// `PERF_RECORD_*`.
-        kind: u32,
-        /// The rest of the record.
-        record: PerfSample<'a>,
-    },
-}
-
-/// Bytes in the memory that the kernel wrote. Dropping it gives the memory back.
-///
-/// The kernel fills records up to a multiple of 8 bytes, so up to 7 bytes may follow what the program
-/// sent.
-pub struct PerfSample<'a> {
-    pages: &'a PerfPages,
-    cpu: u32,
-    data: &'a [u8],
-    after: u64,
+/// A record that is there: the number of its buffer, and where it is.
+#[derive(Clone, Copy, Debug)]
+struct PerfFound {
+    index: usize,
+    place: PerfPlace,
 }
 
 impl PerfBuffer {
@@ -154,7 +72,7 @@ impl PerfBuffer {
         Self::open(map, &PerfBufferOptions::new())
     }
 
-    fn open(map: &Map, options: &PerfBufferOptions) -> Result<Self, Error> {
+    pub(super) fn open(map: &Map, options: &PerfBufferOptions) -> Result<Self, Error> {
         if map.map_type() != MapType::PERF_EVENT_ARRAY {
             let (found, expected) = (map.map_type(), MapType::PERF_EVENT_ARRAY);
             return Err(Error::mismatch(map, "its type", found, expected));
@@ -169,7 +87,8 @@ impl PerfBuffer {
                 let online = host::online_cpus().map_err(Error::call(map, "list CPUs"))?;
                 // What has no slot cannot be sent to.
                 let slots = map.max_entries();
-                online.into_iter().filter(|cpu| *cpu < slots).collect()
+                let cpus = online.into_iter().filter(|cpu| *cpu < slots);
+                cpus.map(|cpu| (cpu, cpu)).collect()
             }
         };
         let mut reader = Self {
@@ -179,23 +98,16 @@ impl PerfBuffer {
             turn: 0,
             spare: Vec::new(),
         };
-        for cpu in cpus {
-            reader.add(cpu, options)?;
+        for (cpu, key) in cpus {
+            reader.add(cpu, key, options)?;
         }
         Ok(reader)
     }
 
-    fn add(&mut self, cpu: u32, options: &PerfBufferOptions) -> Result<(), Error> {
+    fn add(&mut self, cpu: u32, key: u32, options: &PerfBufferOptions) -> Result<(), Error> {
         let map = &self.map;
-        let event = perf_event_open(&PerfEventOpen {
-            kind: OUTPUT,
-            sampling: Sampling::None,
-            sample_type: SAMPLE_RAW,
-            wakeup_events: options.wakeup_events.max(1),
-            pid: None,
-            cpu: Some(cpu),
-        })
-        .map_err(Error::call(map, "open its perf events"))?;
+        let event = perf_event_open(&options.event_on(cpu));
+        let event = event.map_err(Error::call(map, "open its perf events"))?;
         let failed = |error| Error::call(map, "map its buffers")(error);
         let page = host::page_size().map_err(failed)?;
         let size = options.pages.checked_mul(page);
@@ -221,9 +133,10 @@ impl PerfBuffer {
             .add(event.as_fd(), index)
             .map_err(Error::call(map, "wait for it"))?;
         let value = event.as_raw_fd().to_ne_bytes();
-        map.update(&cpu.to_ne_bytes(), &value, UpdateFlags::ANY)?;
+        map.update(&key.to_ne_bytes(), &value, UpdateFlags::ANY)?;
         self.buffers.push(Buffer {
             cpu,
+            key,
             pages: PerfPages {
                 control,
                 records,
@@ -231,6 +144,7 @@ impl PerfBuffer {
                 size,
             },
             event,
+            samples_are_raw: options.samples_are_raw(),
         });
         Ok(())
     }
@@ -242,67 +156,104 @@ impl PerfBuffer {
     /// is.
     // No iterator could lend out what its next step takes back.
     #[expect(clippy::should_implement_trait, reason = "a record borrows the reader")]
+    #[inline]
     pub fn next(&mut self) -> Result<Option<PerfRecord<'_>>, Error> {
-        let count = self.buffers.len();
-        for step in 0..count {
-            let index = (self.turn + step) % count;
-            let Some(buffer) = self.buffers.get(index) else {
-                continue;
-            };
-            let found = buffer.pages.find();
-            if let Some(place) = found.map_err(|corrupt| corrupted(&self.map, corrupt))? {
-                self.turn = (index + 1) % count;
-                return self.record(index, place);
-            }
+        let (buffers, index) = (&self.buffers, self.turn);
+        if let Some(buffer) = buffers.get(index)
+            && let pages = &buffer.pages
+            && let Some((header, data)) = pages.next_at(pages.tail(), pages.head())
+        {
+            self.turn = following(index, buffers.len());
+            return buffer.record(&self.map, header, data).map(Some);
         }
-        Ok(None)
-    }
-
-    fn record(&mut self, index: usize, place: PerfPlace) -> Result<Option<PerfRecord<'_>>, Error> {
-        let Some(buffer) = self.buffers.get(index) else {
+        let Some(found) = find(&self.map, buffers, index)? else {
             return Ok(None);
         };
-        let (cpu, pages) = (buffer.cpu, &buffer.pages);
-        let data = pages.data(place, &mut self.spare);
-        let data = data.map_err(|corrupt| corrupted(&self.map, corrupt))?;
-        let sample = |data| PerfSample {
-            pages,
-            cpu,
-            data,
-            after: place.after,
-        };
-        let short = || {
-            let what = "a record is shorter than what it holds";
-            let position = usize::try_from(place.after).unwrap_or(usize::MAX);
-            corrupted(&self.map, Corrupt { position, what })
-        };
-        Ok(Some(match place.kind {
-            SAMPLE => {
-                let (len, rest) = data.split_first_chunk().ok_or_else(short)?;
-                let len = usize::try_from(u32::from_ne_bytes(*len)).unwrap_or(usize::MAX);
-                PerfRecord::Sample(sample(rest.get(..len).ok_or_else(short)?))
-            }
-            LOST => {
-                let (_id, rest) = data.split_first_chunk::<8>().ok_or_else(short)?;
-                let count = u64::from_ne_bytes(*rest.first_chunk().ok_or_else(short)?);
-                pages.release(place.after);
-                PerfRecord::Lost { cpu, count }
-            }
-            kind => PerfRecord::Other {
-                kind,
-                record: sample(data),
-            },
-        }))
+        self.turn = following(found.index, buffers.len());
+        take(&self.map, buffers, &mut self.spare, found).map(Some)
+    }
+
+    /// Whether there is a record, which stays where it is.
+    pub(super) fn has_record(&self) -> Result<bool, Error> {
+        Ok(find(&self.map, &self.buffers, self.turn)?.is_some())
     }
 
     /// Waits until there is something to read, for `timeout` at most; whether there is. A signal
     /// ends the wait, so that a loop around it can look whether to stop.
     ///
     /// # Errors
-    /// What the kernel says.
-    #[doc(alias = "perf_buffer__poll")]
+    /// What the kernel says; as [`Self::next`].
     pub fn wait(&self, timeout: Option<Duration>) -> Result<bool, Error> {
-        wait(&self.epoll, &self.map, timeout)
+        // The kernel tells once of records: of some that are there it told before, and of some that
+        // were read it tells now.
+        let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        while !self.has_record()? {
+            let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+            if !wait(&self.epoll, &self.map, left)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Calls `handle` with each record that is there, CPU by CPU, and returns how many these were. It
+    /// ends even if programs are faster than `handle`, with at most as many records as the buffers
+    /// can hold.
+    ///
+    /// # Errors
+    /// As [`Self::next`].
+    #[doc(alias = "perf_buffer__consume")]
+    pub fn consume(&mut self, handle: impl FnMut(&PerfRecord<'_>)) -> Result<usize, Error> {
+        self.consume_n(usize::MAX, handle)
+    }
+
+    /// As [`Self::consume`], for so many records at most.
+    ///
+    /// # Errors
+    /// As [`Self::next`].
+    pub fn consume_n(
+        &mut self,
+        limit: usize,
+        mut handle: impl FnMut(&PerfRecord<'_>),
+    ) -> Result<usize, Error> {
+        let mut count = 0;
+        for buffer in &self.buffers {
+            count += buffer.consume(&self.map, &mut self.spare, limit - count, &mut handle)?;
+        }
+        Ok(count)
+    }
+
+    /// As [`Self::consume_n`], for the records of one CPU.
+    ///
+    /// # Errors
+    /// As [`Self::next`]; a CPU that is not read.
+    #[doc(alias = "perf_buffer__consume_buffer")]
+    pub fn consume_cpu(
+        &mut self,
+        cpu: u32,
+        limit: usize,
+        mut handle: impl FnMut(&PerfRecord<'_>),
+    ) -> Result<usize, Error> {
+        let buffer = self.buffers.iter().find(|buffer| buffer.cpu == cpu);
+        let buffer = buffer.ok_or_else(|| Error::invalid(&self.map, "it has no such CPU"))?;
+        buffer.consume(&self.map, &mut self.spare, limit, &mut handle)
+    }
+
+    /// Waits as [`Self::wait`] does, then consumes as [`Self::consume`] does.
+    ///
+    /// # Errors
+    /// As both of them.
+    #[doc(alias = "perf_buffer__poll")]
+    pub fn poll(
+        &mut self,
+        timeout: Option<Duration>,
+        handle: impl FnMut(&PerfRecord<'_>),
+    ) -> Result<usize, Error> {
+        if self.wait(timeout)? {
+            self.consume(handle)
+        } else {
+            Ok(0)
+        }
     }
 
     /// The map that is read.
@@ -312,11 +263,123 @@ impl PerfBuffer {
     }
 
     /// The CPUs that are read.
+    #[doc(alias = "perf_buffer__buffer_cnt")]
     pub fn cpus(&self) -> impl Iterator<Item = u32> {
         self.buffers.iter().map(|buffer| buffer.cpu)
     }
+
+    fn of_cpu(&self, cpu: u32) -> Option<&Buffer> {
+        self.buffers.iter().find(|buffer| buffer.cpu == cpu)
+    }
+
+    /// The perf event of a CPU; `None` if the CPU is not read.
+    #[doc(alias = "perf_buffer__buffer_fd")]
+    #[must_use]
+    pub fn event_fd(&self, cpu: u32) -> Option<BorrowedFd<'_>> {
+        Some(self.of_cpu(cpu)?.event.as_fd())
+    }
+
+    /// How far a CPU's buffer was read and how far it was written, bytes since the start; `None` if
+    /// the CPU is not read.
+    #[doc(alias = "data_tail")]
+    #[doc(alias = "data_head")]
+    #[must_use]
+    pub fn positions(&self, cpu: u32) -> Option<(u64, u64)> {
+        let pages = &self.of_cpu(cpu)?.pages;
+        Some((pages.tail(), pages.head()))
+    }
+
+    /// Copies bytes out of a CPU's mapping, from `offset` on: first a page of control
+    /// (`struct perf_event_mmap_page`), then the data. The kernel may write there meanwhile; `None`
+    /// for bytes outside, or a CPU that is not read.
+    #[doc(alias = "perf_buffer__buffer")]
+    #[must_use]
+    pub fn read_memory(&self, cpu: u32, offset: usize, to: &mut [u8]) -> Option<()> {
+        self.of_cpu(cpu)?.pages.records.read(offset, to)
+    }
 }
 
+/// The next record of any CPU, from the `first` around to it again.
+#[cold]
+fn find(map: &Map, buffers: &[Buffer], first: usize) -> Result<Option<PerfFound>, Error> {
+    for index in (first..buffers.len()).chain(0..first) {
+        let Some(buffer) = buffers.get(index) else {
+            continue;
+        };
+        let place = buffer.pages.find();
+        if let Some(place) = place.map_err(|corrupt| corrupted(map, corrupt))? {
+            return Ok(Some(PerfFound { index, place }));
+        }
+    }
+    Ok(None)
+}
+
+fn take<'a>(
+    map: &Map,
+    buffers: &'a [Buffer],
+    spare: &'a mut Vec<u8>,
+    found: PerfFound,
+) -> Result<PerfRecord<'a>, Error> {
+    let PerfFound { index, place } = found;
+    let buffer = buffers.get(index);
+    let buffer = buffer.ok_or_else(|| Error::invalid(map, "it has no such CPU"))?;
+    let data = buffer.pages.data(place, spare);
+    let data = data.map_err(|corrupt| corrupted(map, corrupt))?;
+    buffer.record(map, place.header, data)
+}
+
+impl Buffer {
+    #[inline]
+    fn record<'a>(
+        &'a self,
+        map: &Map,
+        header: PerfHeader,
+        data: &'a [u8],
+    ) -> Result<PerfRecord<'a>, Error> {
+        record(&self.pages, self.cpu, self.samples_are_raw, header, data)
+            .map_err(|corrupt| corrupted(map, corrupt))
+    }
+
+    #[inline]
+    fn consume(
+        &self,
+        map: &Map,
+        spare: &mut Vec<u8>,
+        limit: usize,
+        handle: &mut impl FnMut(&PerfRecord<'_>),
+    ) -> Result<usize, Error> {
+        let pages = &self.pages;
+        let limit = limit.min(pages.size / HEADER);
+        let mut count = 0;
+        let mut tail = pages.tail();
+        while count < limit {
+            // What is as it should be needs no more than this.
+            let head = pages.head();
+            while count < limit
+                && let Some((header, data)) = pages.next_at(tail, head)
+            {
+                handle(&self.record(map, header, data)?);
+                tail = header.after;
+                count += 1;
+            }
+            if count == limit {
+                break;
+            }
+            let place = pages.find().map_err(|corrupt| corrupted(map, corrupt))?;
+            let Some(place) = place else {
+                break;
+            };
+            let data = pages.data(place, spare);
+            let data = data.map_err(|corrupt| corrupted(map, corrupt))?;
+            handle(&self.record(map, place.header, data)?);
+            tail = place.header.after;
+            count += 1;
+        }
+        Ok(count)
+    }
+}
+
+#[cold]
 fn corrupted(map: &Map, corrupt: Corrupt) -> Error {
     Error::Corrupt {
         object: boxed(map),
@@ -329,7 +392,7 @@ impl Drop for PerfBuffer {
     fn drop(&mut self) {
         for buffer in &self.buffers {
             // What a program sends now is lost either way; the slot may have gone already.
-            self.map.delete(&buffer.cpu.to_ne_bytes()).ok();
+            self.map.delete(&buffer.key.to_ne_bytes()).ok();
             perf_event_disable(buffer.event.as_fd()).ok();
         }
     }
@@ -346,45 +409,6 @@ impl fmt::Debug for PerfBuffer {
         f.debug_struct("PerfBuffer")
             .field("map", &self.map.name())
             .field("cpus", &self.cpus().collect::<Vec<_>>())
-            .finish_non_exhaustive()
-    }
-}
-
-impl PerfSample<'_> {
-    /// The CPU that it is from.
-    #[must_use]
-    pub const fn cpu(&self) -> u32 {
-        self.cpu
-    }
-}
-
-impl Deref for PerfSample<'_> {
-    type Target = [u8];
-
-    #[inline]
-    fn deref(&self) -> &[u8] {
-        self.data
-    }
-}
-
-impl AsRef<[u8]> for PerfSample<'_> {
-    fn as_ref(&self) -> &[u8] {
-        self.data
-    }
-}
-
-impl Drop for PerfSample<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        self.pages.release(self.after);
-    }
-}
-
-impl fmt::Debug for PerfSample<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PerfSample")
-            .field("cpu", &self.cpu)
-            .field("data", &self.data)
             .finish_non_exhaustive()
     }
 }

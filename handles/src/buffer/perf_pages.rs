@@ -9,52 +9,113 @@ use purebpf_syscall::Mapping;
 use super::pages::Corrupt;
 
 /// Bytes of a record's header: type (4), misc (2), size with the header (2).
-const HEADER: usize = 8;
+pub(super) const HEADER: usize = 8;
 /// Where `data_head` is in `struct perf_event_mmap_page`; `data_tail` follows.
 const HEAD: usize = 1024;
 const TAIL: usize = 1032;
 
 /// The pages of one buffer, mapped twice: records are given out of memory that nobody here writes.
-pub(super) struct PerfPages {
+#[derive(Debug)]
+pub struct PerfPages {
     /// To tell how far the reader is.
-    pub(super) control: Mapping,
+    pub control: Mapping,
     /// The same pages, read-only.
-    pub(super) records: Mapping,
+    pub records: Mapping,
     /// Bytes of a page.
-    pub(super) page: usize,
+    pub page: usize,
     /// Bytes of data, a power of two.
-    pub(super) size: usize,
+    pub size: usize,
 }
 
-/// A record without its header.
+/// What the header of a record says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct PerfPlace {
-    pub(super) kind: u32,
-    /// Where its data begins, as a position.
-    start: u64,
+pub struct PerfHeader {
+    /// `PERF_RECORD_*`.
+    pub kind: u32,
+    /// `PERF_RECORD_MISC_*`.
+    pub misc: u16,
+    /// Bytes after the header.
     len: usize,
-    pub(super) after: u64,
+    /// The position after the record.
+    pub after: u64,
+}
+
+/// A record that may break at the end of the data: where it begins, as a position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PerfPlace {
+    /// Its header.
+    pub header: PerfHeader,
+    start: u64,
 }
 
 impl PerfPages {
+    /// How far the kernel wrote.
     #[inline]
-    fn position(&self, at: usize) -> u64 {
+    pub fn head(&self) -> u64 {
         // The page is there and aligned, so there is no other outcome.
-        self.records.load_acquire(at).unwrap_or(0)
+        self.records.load_acquire(HEAD).unwrap_or(0)
+    }
+
+    /// How far the reader is, from where it writes that.
+    #[inline]
+    pub fn tail(&self) -> u64 {
+        self.control.load_acquire(TAIL).unwrap_or(0)
     }
 
     /// Gives back everything before `position`.
     #[inline]
-    pub(super) fn release(&self, position: u64) {
+    pub fn release(&self, position: u64) {
         // The page is there, aligned and writable, so there is no other outcome.
         let _ = self.control.store_release(TAIL, position);
     }
 
-    /// The next record.
+    /// The header at `position`, where so many bytes are written, or the rule that it breaks.
     #[inline]
-    pub(super) fn find(&self) -> Result<Option<PerfPlace>, Corrupt> {
-        let tail = self.position(TAIL);
-        let head = self.position(HEAD);
+    fn header(&self, position: u64, available: usize) -> Result<PerfHeader, &'static str> {
+        // Records are multiples of 8 bytes, so that a header never breaks at the end. It is loaded
+        // once: what is checked is what is used.
+        let header = self.records.load_acquire::<u64>(self.offset(position));
+        let header = header.ok_or("a header is outside the data")?;
+        let [a, b, c, d, e, f, g, h] = header.to_ne_bytes();
+        let whole = usize::from(u16::from_ne_bytes([g, h]));
+        if whole < HEADER || whole > available {
+            return Err("a record is longer than what was written");
+        }
+        if !whole.is_multiple_of(8) {
+            return Err("a record is not a multiple of 8 bytes");
+        }
+        Ok(PerfHeader {
+            kind: u32::from_ne_bytes([a, b, c, d]),
+            misc: u16::from_ne_bytes([e, f]),
+            len: whole - HEADER,
+            after: position.wrapping_add(whole as u64),
+        })
+    }
+
+    /// Bytes between two positions, if they fit each other.
+    #[inline]
+    fn available(&self, tail: u64, head: u64) -> Option<usize> {
+        let available = usize::try_from(head.wrapping_sub(tail)).ok()?;
+        (available <= self.size && available >= HEADER && tail.is_multiple_of(8))
+            .then_some(available)
+    }
+
+    /// The record between these positions and its data, in the most frequent of cases: as it should
+    /// be, and in one piece. [`Self::find`] knows the others.
+    #[inline]
+    pub fn next_at(&self, tail: u64, head: u64) -> Option<(PerfHeader, &[u8])> {
+        let available = self.available(tail, head)?;
+        let header = self.header(tail, available).ok()?;
+        let data = self.offset(tail).checked_add(HEADER)?;
+        // Nothing is mapped after the data, so that a record that breaks is not in it.
+        let data = self.records.bytes(data..data.checked_add(header.len)?)?;
+        Some((header, data))
+    }
+
+    /// The next record, wherever it is.
+    pub fn find(&self) -> Result<Option<PerfPlace>, Corrupt> {
+        let tail = self.tail();
+        let head = self.head();
         if tail == head {
             return Ok(None);
         }
@@ -62,54 +123,36 @@ impl PerfPages {
             position: usize::try_from(tail).unwrap_or(usize::MAX),
             what,
         };
-        let available = usize::try_from(head.wrapping_sub(tail)).unwrap_or(usize::MAX);
-        if available > self.size || available < HEADER || !tail.is_multiple_of(8) {
-            return Err(corrupt("the two positions do not fit each other"));
-        }
-        // Records are multiples of 8 bytes, so that a header never breaks at the end.
-        let mut header = [0; HEADER];
-        self.records
-            .read(self.offset(tail), &mut header)
-            .ok_or_else(|| corrupt("a header is outside the data"))?;
-        let [a, b, c, d, _, _, e, f] = header;
-        let whole = usize::from(u16::from_ne_bytes([e, f]));
-        let Some(len) = whole.checked_sub(HEADER).filter(|_| whole <= available) else {
-            return Err(corrupt("a record is longer than what was written"));
-        };
-        if !whole.is_multiple_of(8) {
-            return Err(corrupt("a record is not a multiple of 8 bytes"));
-        }
+        let available = self.available(tail, head);
+        let available =
+            available.ok_or_else(|| corrupt("the two positions do not fit each other"))?;
         Ok(Some(PerfPlace {
-            kind: u32::from_ne_bytes([a, b, c, d]),
+            header: self.header(tail, available).map_err(corrupt)?,
             start: tail.wrapping_add(HEADER as u64),
-            len,
-            after: tail.wrapping_add(whole as u64),
         }))
     }
 
     /// Where a position is in the mapping.
     #[inline]
     fn offset(&self, position: u64) -> usize {
-        let inside = position & (self.size as u64).wrapping_sub(1);
-        self.page
-            .saturating_add(usize::try_from(inside).unwrap_or(usize::MAX))
+        // Only the lower bits count, whatever the width of a position. The sum is inside the mapping.
+        self.page + (position as usize & (self.size - 1))
     }
 
     /// The bytes of a record that was found and is not released yet. One that breaks at the end of
     /// the data is put together in `spare`.
-    #[inline]
-    pub(super) fn data<'a>(
+    pub fn data<'a>(
         &'a self,
         place: PerfPlace,
         spare: &'a mut Vec<u8>,
     ) -> Result<&'a [u8], Corrupt> {
         let outside = || Corrupt {
-            position: usize::try_from(place.after).unwrap_or(usize::MAX),
+            position: usize::try_from(place.header.after).unwrap_or(usize::MAX),
             what: "a record is outside the data",
         };
         let start = self.offset(place.start);
         let end = self.page.saturating_add(self.size);
-        let until = start.saturating_add(place.len);
+        let until = start.saturating_add(place.header.len);
         if until <= end {
             return self.records.bytes(start..until).ok_or_else(outside);
         }
@@ -202,11 +245,13 @@ mod tests {
         fake.record(24, 2, 16);
         fake.positions(0, 40);
         let first = fake.pages.find().unwrap().unwrap();
-        assert_eq!((first.kind, first.len, first.after), (9, 16, 24));
-        fake.pages.release(first.after);
+        let header = first.header;
+        assert_eq!((header.kind, header.len, header.after), (9, 16, 24));
+        fake.pages.release(header.after);
         let second = fake.pages.find().unwrap().unwrap();
-        assert_eq!((second.kind, second.len, second.after), (2, 8, 40));
-        fake.pages.release(second.after);
+        let header = second.header;
+        assert_eq!((header.kind, header.len, header.after), (2, 8, 40));
+        fake.pages.release(header.after);
         assert_eq!(fake.pages.find(), Ok(None));
     }
 

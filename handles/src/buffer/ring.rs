@@ -8,7 +8,7 @@ use std::time::Duration;
 use purebpf_insn::{MapFlags, MapType};
 use purebpf_syscall::{Epoll, MapRequest, Mapping, host::page_size};
 
-use super::pages::{Corrupt, HEADER, Pages};
+use super::pages::{Corrupt, HEADER, Pages, Place};
 use super::wait::wait;
 use crate::error::boxed;
 use crate::{Error, Map};
@@ -19,6 +19,50 @@ use crate::{Error, Map};
 /// of one's own, [`AsFd`] is an fd that can be read (`EPOLLIN`) as long as there are records.
 ///
 /// A ring buffer has one position for all readers, so it should have one reader.
+///
+/// A record is lent: it is gone with the next step of its reader.
+///
+/// ```no_run
+/// # fn sizes(reader: &mut purebpf_handles::RingBuffer) -> Result<(), purebpf_handles::Error> {
+/// while let Some(record) = reader.next()? {
+///     println!("{} bytes", record.len());
+/// }
+/// # Ok(()) }
+/// ```
+///
+/// ```compile_fail,E0499
+/// # fn two(reader: &mut purebpf_handles::RingBuffer) -> Result<(), purebpf_handles::Error> {
+/// let first = reader.next()?;
+/// let second = reader.next()?;
+/// println!("{first:?}");
+/// # Ok(()) }
+/// ```
+///
+/// ```compile_fail,E0505
+/// # fn late(mut reader: purebpf_handles::RingBuffer) -> Result<(), purebpf_handles::Error> {
+/// let record = reader.next()?;
+/// drop(reader);
+/// println!("{record:?}");
+/// # Ok(()) }
+/// ```
+///
+/// The reader may go to another thread, with what a callback holds if that may:
+///
+/// ```no_run
+/// # fn count(mut reader: purebpf_handles::RingBuffer) {
+/// let count = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+/// std::thread::spawn(move || {
+///     reader.consume(|_| drop(count.fetch_add(1, std::sync::atomic::Ordering::Relaxed)))
+/// });
+/// # }
+/// ```
+///
+/// ```compile_fail,E0277
+/// # fn count(mut reader: purebpf_handles::RingBuffer) {
+/// let count = std::rc::Rc::new(std::cell::Cell::new(0));
+/// std::thread::spawn(move || reader.consume(|_| count.set(count.get() + 1)));
+/// # }
+/// ```
 #[doc(alias = "ring_buffer")]
 #[doc(alias = "BPF_MAP_TYPE_RINGBUF")]
 pub struct RingBuffer {
@@ -31,6 +75,13 @@ pub struct RingBuffer {
 struct Ring {
     map: Map,
     pages: Pages,
+}
+
+/// A record that is there: the number of its ring, and where it is.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    index: usize,
+    place: Place,
 }
 
 /// A record, in the memory where the program wrote it. Dropping it gives the memory back.
@@ -87,7 +138,7 @@ impl RingBuffer {
         if let Some(ring) = rings.get(index)
             && let Some((data, after)) = ring.pages.next()
         {
-            self.turn = following(index, rings);
+            self.turn = following(index, rings.len());
             return Ok(Some(Record {
                 ring,
                 index,
@@ -97,7 +148,7 @@ impl RingBuffer {
         }
         let record = Self::search(rings, index)?;
         if let Some(record) = &record {
-            self.turn = following(record.index, rings);
+            self.turn = following(record.index, rings.len());
         }
         Ok(record)
     }
@@ -105,15 +156,16 @@ impl RingBuffer {
     /// The next record of any ring, from `first` around to it again.
     #[cold]
     fn search(rings: &[Ring], first: usize) -> Result<Option<Record<'_>>, Error> {
-        for index in (first..rings.len()).chain(0..first) {
-            let Some(ring) = rings.get(index) else {
-                continue;
-            };
-            if let Some(record) = ring.search(index)? {
-                return Ok(Some(record));
-            }
+        match find(rings, first)? {
+            Some(found) => take(rings, found),
+            None => Ok(None),
         }
-        Ok(None)
+    }
+
+    /// Whether there is a record, which stays where it is.
+    #[cfg(feature = "tokio")]
+    pub(super) fn has_record(&self) -> Result<bool, Error> {
+        Ok(find(&self.rings, self.turn)?.is_some())
     }
 
     /// Waits until there is something to read, for `timeout` at most; whether there is. A record
@@ -126,42 +178,49 @@ impl RingBuffer {
         wait(&self.epoll, &"ring buffer", timeout)
     }
 
-    /// Calls `handle` with each record that is there, and returns how many these were. It ends even
-    /// if programs are faster than `handle`, with at most as many records as the buffers can hold.
+    /// Calls `handle` with each record that is there, map by map, and returns how many these were. It
+    /// ends even if programs are faster than `handle`, with at most as many records as the buffers
+    /// can hold.
     ///
     /// # Errors
     /// As [`Self::next`].
     #[doc(alias = "ring_buffer__consume")]
-    pub fn consume(&mut self, mut handle: impl FnMut(&Record<'_>)) -> Result<usize, Error> {
+    pub fn consume(&mut self, handle: impl FnMut(&Record<'_>)) -> Result<usize, Error> {
+        self.consume_n(usize::MAX, handle)
+    }
+
+    /// As [`Self::consume`], for so many records at most; those that are discarded do not count.
+    ///
+    /// # Errors
+    /// As [`Self::next`].
+    #[doc(alias = "ring_buffer__consume_n")]
+    pub fn consume_n(
+        &mut self,
+        limit: usize,
+        mut handle: impl FnMut(&Record<'_>),
+    ) -> Result<usize, Error> {
         let mut count = 0;
         for (index, ring) in self.rings.iter().enumerate() {
-            let pages = &ring.pages;
-            let end = count + pages.size / HEADER;
-            let mut position = pages.consumer_position();
-            while count < end {
-                // What is as it should be needs no more than this.
-                let producer = pages.producer_position();
-                while let Some((data, after)) = pages.next_at(position, producer)
-                    && count < end
-                {
-                    handle(&Record {
-                        ring,
-                        index,
-                        data,
-                        after,
-                    });
-                    position = after;
-                    count += 1;
-                }
-                let Some(record) = ring.search(index)? else {
-                    break;
-                };
-                handle(&record);
-                position = record.after;
-                count += 1;
-            }
+            count += ring.consume(index, limit - count, &mut handle)?;
         }
         Ok(count)
+    }
+
+    /// As [`Self::consume_n`], for the records of map `index`.
+    ///
+    /// # Errors
+    /// As [`Self::next`]; a number that no map has.
+    #[doc(alias = "ring__consume")]
+    #[doc(alias = "ring__consume_n")]
+    pub fn consume_map(
+        &mut self,
+        index: usize,
+        limit: usize,
+        mut handle: impl FnMut(&Record<'_>),
+    ) -> Result<usize, Error> {
+        let ring = self.rings.get(index);
+        let ring = ring.ok_or_else(|| Error::invalid("ring buffer", "it has no such map"))?;
+        ring.consume(index, limit, &mut handle)
     }
 
     /// Waits as [`Self::wait`] does, then consumes as [`Self::consume`] does.
@@ -194,17 +253,53 @@ impl RingBuffer {
         )
     }
 
+    /// How far map `index` was read and how far programs reserved, bytes since the start; `None` if
+    /// there is no such map.
+    #[doc(alias = "ring__consumer_pos")]
+    #[doc(alias = "ring__producer_pos")]
+    #[must_use]
+    pub fn positions(&self, index: usize) -> Option<(usize, usize)> {
+        let pages = &self.rings.get(index)?.pages;
+        Some((pages.consumer_position(), pages.producer_position()))
+    }
+
+    /// Bytes that the buffer of map `index` holds, with headers; `None` if there is no such map.
+    #[doc(alias = "ring__size")]
+    #[must_use]
+    pub fn size(&self, index: usize) -> Option<usize> {
+        Some(self.rings.get(index)?.pages.size)
+    }
+
     /// The maps that are read, by number.
     pub fn maps(&self) -> impl Iterator<Item = &Map> {
         self.rings.iter().map(|ring| &ring.map)
     }
 }
 
-/// The ring whose turn it is after another.
+/// The buffer, of `count`, whose turn it is after another.
 #[inline]
-fn following(index: usize, rings: &[Ring]) -> usize {
+pub(super) const fn following(index: usize, count: usize) -> usize {
     let next = index + 1;
-    if next < rings.len() { next } else { 0 }
+    if next < count { next } else { 0 }
+}
+
+/// The next record of any ring, from `first` around to it again.
+fn find(rings: &[Ring], first: usize) -> Result<Option<Found>, Error> {
+    for index in (first..rings.len()).chain(0..first) {
+        let Some(ring) = rings.get(index) else {
+            continue;
+        };
+        if let Some(place) = ring.find()? {
+            return Ok(Some(Found { index, place }));
+        }
+    }
+    Ok(None)
+}
+
+fn take(rings: &[Ring], found: Found) -> Result<Option<Record<'_>>, Error> {
+    let Found { index, place } = found;
+    let ring = rings.get(index);
+    ring.map(|ring| ring.record(index, place)).transpose()
 }
 
 impl Ring {
@@ -262,19 +357,59 @@ impl Ring {
         })
     }
 
-    /// The next record, whatever there is on the way to it; `index` is this ring's number.
-    #[cold]
-    fn search(&self, index: usize) -> Result<Option<Record<'_>>, Error> {
-        let corrupted = |corrupt| self.error(corrupt);
-        let Some(place) = self.pages.find().map_err(corrupted)? else {
-            return Ok(None);
-        };
-        Ok(Some(Record {
+    /// The next record, whatever there is on the way to it.
+    fn find(&self) -> Result<Option<Place>, Error> {
+        self.pages.find().map_err(|corrupt| self.error(corrupt))
+    }
+
+    /// A record that was found; `index` is this ring's number.
+    fn record(&self, index: usize, place: Place) -> Result<Record<'_>, Error> {
+        let data = self.pages.data(place);
+        Ok(Record {
             ring: self,
             index,
-            data: self.pages.data(place).map_err(corrupted)?,
+            data: data.map_err(|corrupt| self.error(corrupt))?,
             after: place.after,
-        }))
+        })
+    }
+
+    #[inline]
+    fn consume(
+        &self,
+        index: usize,
+        limit: usize,
+        handle: &mut impl FnMut(&Record<'_>),
+    ) -> Result<usize, Error> {
+        let (ring, pages) = (self, &self.pages);
+        let limit = limit.min(pages.size / HEADER);
+        let mut count = 0;
+        let mut position = pages.consumer_position();
+        while count < limit {
+            // What is as it should be needs no more than this.
+            let producer = pages.producer_position();
+            while count < limit
+                && let Some((data, after)) = pages.next_at(position, producer)
+            {
+                handle(&Record {
+                    ring,
+                    index,
+                    data,
+                    after,
+                });
+                position = after;
+                count += 1;
+            }
+            if count == limit {
+                break;
+            }
+            let Some(place) = self.find()? else {
+                break;
+            };
+            handle(&self.record(index, place)?);
+            position = place.after;
+            count += 1;
+        }
+        Ok(count)
     }
 
     #[cold]

@@ -17,6 +17,42 @@ use crate::Error;
 /// Programs and other processes change it at any time, so that there is no reference to it: values
 /// are copied out and in. One of 4 or 8 bytes is never seen half changed; of a larger one that
 /// programs write at the same time, parts may be old and parts new.
+///
+/// `T` is plain data: programs may write any bits, and every byte of it is written here.
+///
+/// ```no_run
+/// # use purebpf_handles::{Error, Memory};
+/// #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+/// #[repr(C)]
+/// struct Limits {
+///     bytes: u64,
+///     packets: u64,
+/// }
+///
+/// # fn limits(memory: &Memory) -> Result<u64, Error> {
+/// Ok(memory.global::<Limits>(0, "limits")?.get().bytes)
+/// # }
+/// ```
+///
+/// So it is no `bool`, which has other bits than those of its values,
+///
+/// ```compile_fail,E0277
+/// # use purebpf_handles::{Error, Memory};
+/// # fn flag(memory: &Memory) -> Result<bool, Error> {
+/// Ok(memory.global::<bool>(0, "flag")?.get())
+/// # }
+/// ```
+///
+/// and no struct with padding:
+///
+/// ```compile_fail
+/// #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+/// #[repr(C)]
+/// struct Limits {
+///     on: u8,
+///     bytes: u64,
+/// }
+/// ```
 pub struct Global<T> {
     memory: Memory,
     offset: usize,
@@ -29,7 +65,11 @@ impl Memory {
     ///
     /// # Errors
     /// An offset from which on `T` does not fit.
-    pub fn global<T>(&self, offset: usize, name: &str) -> Result<Global<T>, Error> {
+    pub fn global<T: AnyBitPattern + NoUninit>(
+        &self,
+        offset: usize,
+        name: &str,
+    ) -> Result<Global<T>, Error> {
         self.check(offset, size_of::<T>())?;
         Ok(Global {
             memory: self.clone(),
