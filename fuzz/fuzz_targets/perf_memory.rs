@@ -52,7 +52,8 @@ fn write(buffer: &Buffer, step: &[u8; 24]) -> Option<()> {
 fn read(pages: &PerfPages, spare: &mut Vec<u8>) {
     for _ in 0..=SIZE / 8 {
         let before = pages.tail();
-        let (header, data) = if let Some(found) = pages.next_at(before, pages.head()) {
+        let available = pages.available(before, pages.head()).unwrap_or_default();
+        let (header, data) = if let Some(found) = pages.next_at(before, available) {
             found
         } else {
             let Ok(Some(place)) = pages.find() else {
@@ -68,7 +69,7 @@ fn read(pages: &PerfPages, spare: &mut Vec<u8>) {
             "the reader moved by {moved}"
         );
         // Dropping it moves the reader; one that is broken leaves it where it is.
-        let Ok(record) = record(pages, 0, true, header, data) else {
+        let Ok(record) = record(pages, 0, true, (header, data), true) else {
             return;
         };
         // All of it can be touched.

@@ -10,7 +10,7 @@ use purebpf_syscall::{Epoll, MapRequest, Mapping, host};
 
 use super::pages::Corrupt;
 use super::perf_options::PerfBufferOptions;
-use super::perf_pages::{HEADER, PerfHeader, PerfPages, PerfPlace};
+use super::perf_pages::{HEADER, Handled, PerfHeader, PerfPages, PerfPlace};
 use super::perf_record::{PerfRecord, record};
 use super::ring::following;
 use super::wait::wait;
@@ -161,10 +161,12 @@ impl PerfBuffer {
         let (buffers, index) = (&self.buffers, self.turn);
         if let Some(buffer) = buffers.get(index)
             && let pages = &buffer.pages
-            && let Some((header, data)) = pages.next_at(pages.tail(), pages.head())
+            && let tail = pages.tail()
+            && let Some(available) = pages.available(tail, pages.head())
+            && let Some((header, data)) = pages.next_at(tail, available)
         {
             self.turn = following(index, buffers.len());
-            return buffer.record(&self.map, header, data).map(Some);
+            return buffer.record(&self.map, (header, data), true).map(Some);
         }
         let Some(found) = find(&self.map, buffers, index)? else {
             return Ok(None);
@@ -325,7 +327,7 @@ fn take<'a>(
     let buffer = buffer.ok_or_else(|| Error::invalid(map, "it has no such CPU"))?;
     let data = buffer.pages.data(place, spare);
     let data = data.map_err(|corrupt| corrupted(map, corrupt))?;
-    buffer.record(map, place.header, data)
+    buffer.record(map, (place.header, data), true)
 }
 
 impl Buffer {
@@ -333,11 +335,17 @@ impl Buffer {
     fn record<'a>(
         &'a self,
         map: &Map,
-        header: PerfHeader,
-        data: &'a [u8],
+        found: (PerfHeader, &'a [u8]),
+        gives_back: bool,
     ) -> Result<PerfRecord<'a>, Error> {
-        record(&self.pages, self.cpu, self.samples_are_raw, header, data)
-            .map_err(|corrupt| corrupted(map, corrupt))
+        record(
+            &self.pages,
+            self.cpu,
+            self.samples_are_raw,
+            found,
+            gives_back,
+        )
+        .map_err(|corrupt| corrupted(map, corrupt))
     }
 
     #[inline]
@@ -351,28 +359,31 @@ impl Buffer {
         let pages = &self.pages;
         let limit = limit.min(pages.size / HEADER);
         let mut count = 0;
-        let mut tail = pages.tail();
+        let mut handled = Handled::new(pages);
         while count < limit {
             // What is as it should be needs no more than this.
-            let head = pages.head();
+            let available = pages.available(handled.position(), pages.head());
+            let mut left = available.unwrap_or_default();
             while count < limit
-                && let Some((header, data)) = pages.next_at(tail, head)
+                && let Some(found) = pages.next_at(handled.position(), left)
             {
-                handle(&self.record(map, header, data)?);
-                tail = header.after;
+                handle(&self.record(map, found, false)?);
+                handled.reach(found.0.after);
+                left -= found.0.whole();
                 count += 1;
             }
             if count == limit {
                 break;
             }
+            handled.tell();
             let place = pages.find().map_err(|corrupt| corrupted(map, corrupt))?;
             let Some(place) = place else {
                 break;
             };
             let data = pages.data(place, spare);
             let data = data.map_err(|corrupt| corrupted(map, corrupt))?;
-            handle(&self.record(map, place.header, data)?);
-            tail = place.header.after;
+            handle(&self.record(map, (place.header, data), false)?);
+            handled.reach(place.header.after);
             count += 1;
         }
         Ok(count)

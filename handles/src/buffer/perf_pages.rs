@@ -40,6 +40,14 @@ pub struct PerfHeader {
     pub after: u64,
 }
 
+impl PerfHeader {
+    /// Bytes with the header.
+    #[inline]
+    pub(super) const fn whole(&self) -> usize {
+        self.len + HEADER
+    }
+}
+
 /// A record that may break at the end of the data: where it begins, as a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PerfPlace {
@@ -94,17 +102,16 @@ impl PerfPages {
 
     /// Bytes between two positions, if they fit each other.
     #[inline]
-    fn available(&self, tail: u64, head: u64) -> Option<usize> {
+    pub fn available(&self, tail: u64, head: u64) -> Option<usize> {
         let available = usize::try_from(head.wrapping_sub(tail)).ok()?;
         (available <= self.size && available >= HEADER && tail.is_multiple_of(8))
             .then_some(available)
     }
 
-    /// The record between these positions and its data, in the most frequent of cases: as it should
-    /// be, and in one piece. [`Self::find`] knows the others.
+    /// The record at `tail` and its data, where so many bytes are [`available`](Self::available), in
+    /// the most frequent of cases: as it should be, and in one piece. [`Self::find`] knows the others.
     #[inline]
-    pub fn next_at(&self, tail: u64, head: u64) -> Option<(PerfHeader, &[u8])> {
-        let available = self.available(tail, head)?;
+    pub fn next_at(&self, tail: u64, available: usize) -> Option<(PerfHeader, &[u8])> {
         let header = self.header(tail, available).ok()?;
         let data = self.offset(tail).checked_add(HEADER)?;
         // Nothing is mapped after the data, so that a record that breaks is not in it.
@@ -164,6 +171,53 @@ impl PerfPages {
         spare.extend_from_slice(first);
         spare.extend_from_slice(second);
         Ok(spare)
+    }
+}
+
+/// How far records are handled: the kernel is told now and then, and when this is dropped, however
+/// that happens.
+pub(super) struct Handled<'a> {
+    pages: &'a PerfPages,
+    position: u64,
+    told: u64,
+}
+
+impl<'a> Handled<'a> {
+    /// So many parts of the buffer are given back one by one.
+    const PARTS: usize = 16;
+
+    pub(super) fn new(pages: &'a PerfPages) -> Self {
+        let tail = pages.tail();
+        Self {
+            pages,
+            position: tail,
+            told: tail,
+        }
+    }
+
+    #[inline]
+    pub(super) const fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Everything before `position` is handled.
+    #[inline]
+    pub(super) fn reach(&mut self, position: u64) {
+        self.position = position;
+        if self.position.wrapping_sub(self.told) >= (self.pages.size / Self::PARTS) as u64 {
+            self.tell();
+        }
+    }
+
+    pub(super) fn tell(&mut self) {
+        self.pages.release(self.position);
+        self.told = self.position;
+    }
+}
+
+impl Drop for Handled<'_> {
+    fn drop(&mut self) {
+        self.tell();
     }
 }
 

@@ -34,7 +34,8 @@ pub enum PerfRecord<'a> {
     },
 }
 
-/// Bytes in the memory that the kernel wrote. Dropping it gives the memory back.
+/// Bytes in the memory that the kernel wrote. Dropping it gives the memory back, unless whoever handed
+/// it out does.
 ///
 /// The kernel fills records up to a multiple of 8 bytes, so up to 7 bytes may follow what the program
 /// sent.
@@ -44,16 +45,18 @@ pub struct PerfSample<'a> {
     misc: u16,
     data: &'a [u8],
     after: u64,
+    gives_back: bool,
 }
 
-/// Takes a record apart. One that is lost is given back at once.
+/// Takes a record apart. With `gives_back`, its memory is the kernel's again once it is dropped; one
+/// of lost records at once.
 #[inline]
 pub fn record<'a>(
     pages: &'a PerfPages,
     cpu: u32,
     samples_are_raw: bool,
-    header: PerfHeader,
-    data: &'a [u8],
+    (header, data): (PerfHeader, &'a [u8]),
+    gives_back: bool,
 ) -> Result<PerfRecord<'a>, Corrupt> {
     let PerfHeader {
         kind, misc, after, ..
@@ -64,6 +67,7 @@ pub fn record<'a>(
         misc,
         data,
         after,
+        gives_back,
     };
     if kind == SAMPLE && samples_are_raw {
         let (len, rest) = data.split_first_chunk().ok_or_else(|| short(after))?;
@@ -75,7 +79,9 @@ pub fn record<'a>(
         let numbers = data.split_first_chunk::<8>();
         let count = numbers.and_then(|(_id, rest)| rest.first_chunk());
         let count = u64::from_ne_bytes(*count.ok_or_else(|| short(after))?);
-        pages.release(after);
+        if gives_back {
+            pages.release(after);
+        }
         return Ok(PerfRecord::Lost { cpu, count });
     }
     let record = sample(data);
@@ -122,7 +128,9 @@ impl AsRef<[u8]> for PerfSample<'_> {
 impl Drop for PerfSample<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.pages.release(self.after);
+        if self.gives_back {
+            self.pages.release(self.after);
+        }
     }
 }
 
