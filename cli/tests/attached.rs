@@ -13,7 +13,7 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use common::{fixture, purebpf};
+use common::{fixture, purebpf, since};
 use nix::sched::{CloneFlags, unshare};
 use purebpf::attach::{
     Cgroup, CgroupMode, Netfilter, Netns, RawTracepoint, Tc, TcParent, Tcx, Xdp, XdpMode,
@@ -77,16 +77,6 @@ fn in_a_name_space(test: impl FnOnce() + Send) {
         let tested = scope.spawn(there).join();
         tested.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     });
-}
-
-/// Whether the running kernel is this one or newer.
-fn since(major: u32, minor: u32) -> bool {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
-    let mut numbers = release
-        .split(['.', '-'])
-        .map_while(|part| part.trim().parse().ok());
-    let running = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    running >= (major, minor)
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Where the program and its fixtures are.
+//! Where the program and its fixtures are, and what kernel runs.
+#![allow(dead_code, reason = "each test file uses a part")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,4 +24,14 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
             .join("../tests/bpf")
             .join(name),
     }
+}
+
+/// Whether the running kernel is this one or newer.
+pub(crate) fn since(major: u32, minor: u32) -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release
+        .split(['.', '-'])
+        .map_while(|part| part.trim().parse().ok());
+    let running = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    running >= (major, minor)
 }
