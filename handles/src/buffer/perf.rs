@@ -330,6 +330,17 @@ fn take<'a>(
     buffer.record(map, (place.header, data), true)
 }
 
+impl PerfBufferOptions {
+    /// A reader of this map.
+    ///
+    /// # Errors
+    /// A map of another type, a number of pages that is no power of two, and what the kernel says:
+    /// without `CAP_PERFMON`, `EACCES`; `EPERM` beyond `kernel.perf_event_mlock_kb`.
+    pub fn open(&self, map: &Map) -> Result<PerfBuffer, Error> {
+        PerfBuffer::open(map, self)
+    }
+}
+
 impl Buffer {
     #[inline]
     fn record<'a>(

@@ -2,9 +2,6 @@
 
 use purebpf_syscall::perf::{PerfEventOpen, PerfKind, Sampling, Wakeup};
 
-use super::perf::PerfBuffer;
-use crate::{Error, Map};
-
 /// `PERF_TYPE_SOFTWARE`, `PERF_COUNT_SW_BPF_OUTPUT`.
 const OUTPUT: PerfKind<'static> = PerfKind::Event {
     event_type: 1,
@@ -15,7 +12,7 @@ const SAMPLE_RAW: u64 = 1 << 10;
 /// Pages of data for each CPU, if nothing else is said.
 const PAGES: usize = 64;
 
-/// How a [`PerfBuffer`] is made.
+/// How a [`PerfBuffer`](super::PerfBuffer) is made.
 #[doc(alias = "perf_buffer_opts")]
 #[doc(alias = "perf_buffer_raw_opts")]
 #[derive(Clone, Debug)]
@@ -117,15 +114,6 @@ impl PerfBufferOptions {
     pub const fn sample_type(mut self, bits: u64) -> Self {
         self.sample_type = bits;
         self
-    }
-
-    /// A reader of this map.
-    ///
-    /// # Errors
-    /// A map of another type, a number of pages that is no power of two, and what the kernel says:
-    /// without `CAP_PERFMON`, `EACCES`; `EPERM` beyond `kernel.perf_event_mlock_kb`.
-    pub fn open(&self, map: &Map) -> Result<PerfBuffer, Error> {
-        PerfBuffer::open(map, self)
     }
 
     /// Whether samples are what programs sent, and nothing else.
