@@ -45,7 +45,9 @@ impl Uprobe {
         }
     }
 
-    /// The function of this name; `name@VERSION` or `name@@VERSION` is the one of that version.
+    /// The function of this name; `name@VERSION` or `name@@VERSION` is the one of that version. What
+    /// the binary does not name is looked for in its debug file, which is found by build id below
+    /// `/usr/lib/debug`, or by the name that the binary says (`.gnu_debuglink`).
     #[must_use]
     pub fn symbol(self, symbol: impl Into<String>) -> Self {
         Self {

@@ -17,8 +17,9 @@ use crate::Error;
 /// no `enum`.
 ///
 /// ```compile_fail,E0277
-/// # let map: purebpf_handles::Map = unimplemented!();
-/// map.typed::<u32, bool>();
+/// fn read(map: &purebpf_handles::Map) {
+///     let flags = map.typed::<u32, bool>();
+/// }
 /// ```
 ///
 /// The kernel compares keys byte by byte, so that they have no gaps: this type has one, and is no key.

@@ -5,10 +5,7 @@ use purebpf_syscall::Errno;
 use super::{Kind, NetlinkError, Request, Socket, attribute, text};
 
 /// `GENL_ID_CTRL`: the family that knows the others.
-const CONTROL: Kind = Kind {
-    number: 16,
-    name: "CTRL_CMD_GETFAMILY",
-};
+const CONTROL: Kind = Kind::new(16, "CTRL_CMD_GETFAMILY");
 /// Words of `struct genlmsghdr`.
 const HEADER: usize = 1;
 

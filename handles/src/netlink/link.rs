@@ -4,14 +4,8 @@ use netlink_packet_core::{DefaultNla, NLM_F_DUMP};
 
 use super::{Answer, Kind, NetlinkError, Request, Socket, attribute, nested};
 
-const GET: Kind = Kind {
-    number: 18,
-    name: "RTM_GETLINK",
-};
-const SET: Kind = Kind {
-    number: 19,
-    name: "RTM_SETLINK",
-};
+const GET: Kind = Kind::new(18, "RTM_GETLINK");
+const SET: Kind = Kind::new(19, "RTM_SETLINK");
 
 /// Words of `struct ifinfomsg`: family and type, index, flags, change.
 const HEADER: usize = 4;

@@ -13,6 +13,12 @@ pub(crate) struct Kind {
     pub(crate) name: &'static str,
 }
 
+impl Kind {
+    pub(crate) const fn new(number: u16, name: &'static str) -> Self {
+        Self { number, name }
+    }
+}
+
 /// A message to the kernel.
 #[derive(Debug)]
 pub(crate) struct Request {

@@ -6,14 +6,8 @@ use netlink_packet_core::{DefaultNla, NLM_F_CREATE, NLM_F_EXCL};
 
 use super::{Kind, NetlinkError, Request, Socket, attribute, nested, text};
 
-const NEW: Kind = Kind {
-    number: 24,
-    name: "RTM_NEWROUTE",
-};
-const DELETE: Kind = Kind {
-    number: 25,
-    name: "RTM_DELROUTE",
-};
+const NEW: Kind = Kind::new(24, "RTM_NEWROUTE");
+const DELETE: Kind = Kind::new(25, "RTM_DELROUTE");
 
 // `RTA_*`
 const DESTINATION: u16 = 1;

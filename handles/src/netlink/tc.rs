@@ -4,34 +4,13 @@ use netlink_packet_core::{NLM_F_CREATE, NLM_F_DUMP, NLM_F_ECHO, NLM_F_EXCL, NLM_
 
 use super::{Answer, Kind, NetlinkError, Request, Socket, attribute, nested, text};
 
-const NEW_QDISC: Kind = Kind {
-    number: 36,
-    name: "RTM_NEWQDISC",
-};
-const DELETE_QDISC: Kind = Kind {
-    number: 37,
-    name: "RTM_DELQDISC",
-};
-const GET_QDISC: Kind = Kind {
-    number: 38,
-    name: "RTM_GETQDISC",
-};
-const GET_CLASS: Kind = Kind {
-    number: 42,
-    name: "RTM_GETTCLASS",
-};
-const NEW_FILTER: Kind = Kind {
-    number: 44,
-    name: "RTM_NEWTFILTER",
-};
-const DELETE_FILTER: Kind = Kind {
-    number: 45,
-    name: "RTM_DELTFILTER",
-};
-const GET_FILTER: Kind = Kind {
-    number: 46,
-    name: "RTM_GETTFILTER",
-};
+const NEW_QDISC: Kind = Kind::new(36, "RTM_NEWQDISC");
+const DELETE_QDISC: Kind = Kind::new(37, "RTM_DELQDISC");
+const GET_QDISC: Kind = Kind::new(38, "RTM_GETQDISC");
+const GET_CLASS: Kind = Kind::new(42, "RTM_GETTCLASS");
+const NEW_FILTER: Kind = Kind::new(44, "RTM_NEWTFILTER");
+const DELETE_FILTER: Kind = Kind::new(45, "RTM_DELTFILTER");
+const GET_FILTER: Kind = Kind::new(46, "RTM_GETTFILTER");
 
 /// Words of `struct tcmsg`: family, index, handle, parent, info.
 const HEADER: usize = 5;
