@@ -267,19 +267,18 @@ fn license(image: &mut Image, random: &mut Random) -> bool {
     }
 }
 
-fn btf_header(image: &mut Image, random: &mut Random) -> bool {
-    const FIELDS: &[(usize, usize)] = &[
-        (0, 2),
-        (2, 1),
-        (3, 1),
-        (4, 4),
-        (8, 4),
-        (12, 4),
-        (16, 4),
-        (20, 4),
+/// One of the first `count` fields of the header that `.BTF` and `.BTF.ext` have in common.
+fn header_of(image: &mut Image, random: &mut Random, section: &str, count: usize) -> bool {
+    #[rustfmt::skip]
+    const FIELDS: [(usize, usize); 10] = [
+        (0, 2), (2, 1), (3, 1), (4, 4), (8, 4), (12, 4), (16, 4), (20, 4), (24, 4), (28, 4),
     ];
-    let at = image.section(".BTF").map(|section| section.offset);
-    at.is_some_and(|at| one_of(image, random, at, FIELDS))
+    let at = image.section(section).map(|section| section.offset);
+    at.is_some_and(|at| one_of(image, random, at, &FIELDS[..count]))
+}
+
+fn btf_header(image: &mut Image, random: &mut Random) -> bool {
+    header_of(image, random, ".BTF", 8)
 }
 
 fn types(image: &Image, wanted: impl Fn(&Type) -> bool) -> Vec<Type> {
@@ -506,20 +505,7 @@ fn extern_(image: &mut Image, random: &mut Random) -> bool {
 }
 
 fn ext_header(image: &mut Image, random: &mut Random) -> bool {
-    const FIELDS: &[(usize, usize)] = &[
-        (0, 2),
-        (2, 1),
-        (3, 1),
-        (4, 4),
-        (8, 4),
-        (12, 4),
-        (16, 4),
-        (20, 4),
-        (24, 4),
-        (28, 4),
-    ];
-    let at = image.section(".BTF.ext").map(|section| section.offset);
-    at.is_some_and(|at| one_of(image, random, at, FIELDS))
+    header_of(image, random, ".BTF.ext", 10)
 }
 
 /// Where the list of a kind is: 0 functions, 1 lines, 2 CO-RE relocations.
