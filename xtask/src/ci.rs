@@ -28,10 +28,6 @@ pub(crate) fn run(with_vm: bool) -> anyhow::Result<()> {
         cargo("test --locked -p purebpf --features tokio --test awaiting")
             .env("PUREBPF_REQUIRE_KERNEL", "1"),
     )?;
-    run::check(
-        cargo("test --locked -p purebpf --features tokio --test awaiting")
-            .env("PUREBPF_REQUIRE_KERNEL", "1"),
-    )?;
     // All of it, not the sample that a slower build takes.
     run::check(&mut cargo(
         "test --release --locked -p purebpf --test corrupt",
