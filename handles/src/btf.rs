@@ -85,8 +85,8 @@ impl BtfObject {
     /// `ENOENT` if it has gone, and what the kernel says.
     #[doc(alias = "bpf_btf_get_fd_by_id")]
     pub fn from_id(id: BtfId) -> Result<Self, Error> {
-        let object = format_args!("BTF {id}");
-        let fd = fd_by_id(ObjectKind::Btf, id.0, 0).map_err(Error::call(object, "open it"))?;
+        let fd = fd_by_id(ObjectKind::Btf, id.0, 0)
+            .map_err(Error::call(format_args!("BTF {id}"), "open it"))?;
         Ok(Self { fd: Arc::new(fd) })
     }
 

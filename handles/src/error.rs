@@ -1,6 +1,6 @@
 //! What can go wrong with a handle.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
 
 use purebpf_elf::host::HostError;
@@ -336,6 +336,26 @@ impl Error {
             section: section.into(),
             expected,
         }
+    }
+}
+
+/// What a closure writes, for when it is asked for; as `std::fmt::from_fn` of later compilers.
+#[derive(Clone, Copy)]
+pub(crate) struct Shown<F>(F);
+
+pub(crate) fn shown<F>(write: F) -> Shown<F>
+where
+    F: Fn(&mut fmt::Formatter<'_>) -> fmt::Result,
+{
+    Shown(write)
+}
+
+impl<F> Display for Shown<F>
+where
+    F: Fn(&mut fmt::Formatter<'_>) -> fmt::Result,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0(f)
     }
 }
 

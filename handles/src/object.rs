@@ -21,7 +21,7 @@ macro_rules! object {
             /// # Errors
             /// `ENOENT` if it has gone, and what the kernel says.
             pub fn from_id(id: $crate::$id) -> Result<Self, $crate::Error> {
-                let object = format_args!("{} {id}", $noun);
+                let object = $crate::error::shown(|f| write!(f, "{} {id}", $noun));
                 let fd = purebpf_syscall::fd_by_id(ObjectKind::$handle, id.0, 0)
                     .map_err($crate::Error::call(object, "open it"))?;
                 Self::take(fd, $crate::pin::Pin::default(), &object)
@@ -35,7 +35,7 @@ macro_rules! object {
             $(#[$from_pin])*
             pub fn from_pin(path: impl AsRef<Path>) -> Result<Self, $crate::Error> {
                 let path = path.as_ref();
-                let object = format_args!("{} at {}", $noun, path.display());
+                let object = $crate::error::shown(|f| write!(f, "{} at {}", $noun, path.display()));
                 let fd = purebpf_syscall::obj_get(path, 0)
                     .map_err($crate::Error::call(object, "open it"))?;
                 Self::take(fd, $crate::pin::Pin::at(path), &object)

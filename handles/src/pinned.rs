@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use purebpf_syscall::{ObjectKind, kind_of, obj_get};
 
+use crate::error::shown;
 use crate::pin::{Pin, check_bpffs};
 use crate::{Errno, Error, Link, Map, Program};
 
@@ -30,7 +31,7 @@ impl Pinned {
     /// `ENOENT` without such a path, and what the kernel says.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        let object = format_args!("pin {}", path.display());
+        let object = shown(|f| write!(f, "pin {}", path.display()));
         let fd = obj_get(path, 0).map_err(Error::call(object, "open it"))?;
         let kind = kind_of(fd.as_fd()).map_err(Error::call(object, "see what it is"))?;
         let pin = Pin::at(path);

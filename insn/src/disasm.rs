@@ -197,6 +197,20 @@ fn store_immediate(f: &mut fmt::Formatter<'_>, insn: Insn) -> fmt::Result {
     }
 }
 
+/// What a pointer and an offset point at.
+struct Place<'a> {
+    name: &'a str,
+    dst: u8,
+    off: i16,
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, dst, off } = self;
+        write!(f, "({name} *)(r{dst} {off:+})")
+    }
+}
+
 fn store(f: &mut fmt::Formatter<'_>, insn: Insn) -> fmt::Result {
     let name = size(insn.code, SIZES);
     let (dst, src, off) = (insn.dst(), insn.src(), insn.off);
@@ -205,9 +219,9 @@ fn store(f: &mut fmt::Formatter<'_>, insn: Insn) -> fmt::Result {
     } else {
         ""
     };
-    let place = format_args!("({name} *)(r{dst} {off:+})");
+    let place = Place { name, dst, off };
     match op::mode(insn.code) {
-        op::MEM => return write!(f, "*({name} *)(r{dst} {off:+}) = r{src}"),
+        op::MEM => return write!(f, "*{place} = r{src}"),
         op::ATOMIC => {}
         _ => return write!(f, "BUG_{}_{:02x}", pick(&CLASSES, insn.class()), insn.code),
     }

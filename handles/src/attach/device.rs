@@ -5,7 +5,7 @@ use std::fmt::Display;
 use purebpf_syscall::host;
 
 use super::XdpInfo;
-use crate::error::boxed;
+use crate::error::{boxed, shown};
 use crate::netlink::{Socket, link};
 use crate::{Error, Nearest};
 
@@ -35,7 +35,7 @@ impl Device {
     /// # Errors
     /// [`Error::Missing`] without such a device, with names much like it, and what the kernel says.
     pub fn by_name(name: &str) -> Result<Self, Error> {
-        let object = format_args!("network device `{name}`");
+        let object = shown(|f| write!(f, "network device `{name}`"));
         let found = Self::find(Some(by_name(name)?), &object)?
             .into_iter()
             .next();
@@ -58,7 +58,7 @@ impl Device {
 /// The index of the device, in the network name space of this thread.
 pub(super) fn by_name(name: &str) -> Result<u32, Error> {
     host::ifindex(name).map_err(|source| Error::Missing {
-        object: boxed(format_args!("network device `{name}`")),
+        object: boxed(shown(|f| write!(f, "network device `{name}`"))),
         nearest: Nearest::of(name, host::ifnames().unwrap_or_default()),
         source,
     })

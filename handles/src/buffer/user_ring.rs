@@ -90,8 +90,12 @@ impl UserRingBuffer {
         let length = length.filter(|len| len & (BUSY | DISCARD) == 0);
         whole.zip(length).ok_or_else(|| {
             let room = self.size.saturating_sub(HEADER);
-            let expected = format_args!("at most {room}");
-            Error::mismatch(&self.map, "the record's size", len, expected)
+            Error::mismatch(
+                &self.map,
+                "the record's size",
+                len,
+                format_args!("at most {room}"),
+            )
         })
     }
 

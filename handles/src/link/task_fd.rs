@@ -93,10 +93,10 @@ impl TaskFd {
                 place: TaskFdPlace::from(info),
             })),
             Err(error) if is_no_program(error) => Ok(None),
-            Err(error) => {
-                let object = format_args!("fd {fd} of process {pid}");
-                Err(Error::call(object, "ask for its program")(error))
-            }
+            Err(error) => Err(Error::call(
+                format_args!("fd {fd} of process {pid}"),
+                "ask for its program",
+            )(error)),
         }
     }
 

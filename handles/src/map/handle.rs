@@ -12,6 +12,7 @@ use purebpf_syscall::{MapFd, MapInfo, MapShape, Mapping, ObjectKind, map_info};
 
 use super::MapAttributes;
 use crate::btf::with_log;
+use crate::error::shown;
 use crate::id::expect_kind;
 use crate::object::object;
 use crate::pin::Pin;
@@ -69,7 +70,7 @@ impl Map {
         let name = &*attributes.name;
         let params = attributes.params();
         // Only of late does the kernel say what it dislikes.
-        let object = format_args!("map `{name}`");
+        let object = shown(|f| write!(f, "map `{name}`"));
         let (fd, _) = with_log(&object, "create it", 0, |log| {
             MapFd::create(&params, log.filter(|_| has_common_attributes()))
         })?;

@@ -128,8 +128,12 @@ impl Map {
         if (cpu as usize) < cpus {
             Ok(())
         } else {
-            let most = format_args!("less than {cpus}");
-            Err(Error::mismatch(self, "the number of the CPU", cpu, most))
+            Err(Error::mismatch(
+                self,
+                "the number of the CPU",
+                cpu,
+                format_args!("less than {cpus}"),
+            ))
         }
     }
 

@@ -8,6 +8,7 @@ use purebpf_syscall::{ProgLoad, Records, prog_load};
 
 use super::Program;
 use crate::btf::with_log;
+use crate::error::shown;
 use crate::{BtfObject, Error, Map, Token};
 
 /// What [`Program::load`] makes a program of; zero, empty and `None` are the kernel's defaults.
@@ -125,7 +126,7 @@ impl Program {
         level: u32,
     ) -> Result<(Self, String), Error> {
         let name = &*attributes.name;
-        let object = format_args!("program `{name}`");
+        let object = shown(|f| write!(f, "program `{name}`"));
         let license = CString::new(&*attributes.license)
             .map_err(|_| Error::invalid(object, "its license has a zero byte inside"))?;
         let references: Vec<_> = attributes

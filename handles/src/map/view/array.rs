@@ -22,8 +22,12 @@ fn check_index(map: &Map, index: u32) -> Result<[u8; 4], Error> {
     if index < map.max_entries() {
         Ok(index.to_ne_bytes())
     } else {
-        let most = format_args!("less than {}", map.max_entries());
-        Err(Error::mismatch(map, "the index", index, most))
+        Err(Error::mismatch(
+            map,
+            "the index",
+            index,
+            format_args!("less than {}", map.max_entries()),
+        ))
     }
 }
 
