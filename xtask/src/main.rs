@@ -9,11 +9,14 @@
 //! vm_bench.rs  the job: the program of `bench/`
 //! foreign.rs   tests of the pure crates on emulated machines
 //! fuzz.rs      fuzzes everything that reads bytes
+//! supply.rs    dependencies, features, versions
+//! api.rs       the public items
 //! sanitize.rs  the soak under a sanitizer
 //! ci.rs        everything that has to pass
 //! run.rs       how other programs are started and installed
 //! ```
 
+mod api;
 mod ci;
 mod fixtures;
 mod foreign;
@@ -23,6 +26,7 @@ mod machine;
 mod modules;
 mod run;
 mod sanitize;
+mod supply;
 mod vm;
 mod vm_bench;
 
@@ -94,6 +98,18 @@ enum Task {
         #[arg(short, long)]
         package: Vec<String>,
     },
+    /// Check licences, dependencies, features, and the oldest compiler and versions that are allowed
+    Supply {
+        /// Only this check
+        #[arg(long)]
+        only: Option<String>,
+    },
+    /// Compare the public items of each crate with those in docs/api
+    Api {
+        /// Write them there
+        #[arg(long)]
+        keep: bool,
+    },
     /// Run everything that has to pass
     Ci {
         /// Leave the virtual machines out
@@ -117,6 +133,8 @@ fn main() -> anyhow::Result<()> {
             arguments,
         } => vm_bench::run(&kernel, &arguments, objects),
         Task::Fuzz { seconds, only } => fuzz::run(seconds, only.as_deref()),
+        Task::Supply { only } => supply::run(only.as_deref()),
+        Task::Api { keep } => api::run(keep),
         Task::Sanitize { sanitizer } => sanitize::run(&sanitizer),
         Task::Foreign { machine, package } => foreign::run(machine.as_deref(), &package),
         Task::Ci { no_vm } => ci::run(!no_vm),

@@ -76,3 +76,11 @@ pub(crate) fn need(programs: &[&str], packages: &[&str]) -> anyhow::Result<()> {
     )
     .with_context(|| format!("installing {}", packages.join(", ")))
 }
+
+/// Installs a subcommand of cargo unless it is there.
+pub(crate) fn tool(name: &str) -> anyhow::Result<()> {
+    if is_installed(name) {
+        return Ok(());
+    }
+    check(command("cargo").args(["install", "--quiet", "--locked", name]))
+}
