@@ -154,6 +154,18 @@ mod packed {
     }
 
     #[test]
+    fn a_small_file_takes_no_large_window() {
+        // The start of a frame that wants 128 MiB, and of one that wants 8.
+        let of = |window| [b"\x28\xb5\x2f\xfd", &[0, window][..]].concat();
+        let why = |file: Vec<u8>| match find(&file).unwrap_err() {
+            Error::Container { source, .. } => source.to_string(),
+            error => panic!("{error}"),
+        };
+        assert!(why(of(17 << 3)).contains("window"), "{}", why(of(17 << 3)));
+        assert!(!why(of(13 << 3)).contains("window"), "{}", why(of(13 << 3)));
+    }
+
+    #[test]
     fn damaged_data_is_an_error() {
         let mut packed = gzip(&elf(&[(".BTF", &btf(Endian::HOST))]));
         packed.truncate(packed.len() / 2);
