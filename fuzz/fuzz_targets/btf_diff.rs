@@ -5,8 +5,10 @@
 use libfuzzer_sys::fuzz_target;
 use purebpf_btf::Btf;
 use purebpf_btf::diff::diff;
+use purebpf_fuzz::{limits, mutate};
 
 fuzz_target!(|data: &[u8]| {
+    let _limits = limits::arm(data, 1 << 20, 32);
     let (a, b) = purebpf_fuzz::halves(data);
     let (Ok(a), Ok(b)) = (Btf::parse(a), Btf::parse(b)) else {
         return;
@@ -20,3 +22,5 @@ fuzz_target!(|data: &[u8]| {
         assert!(itself.is_empty(), "{itself}");
     }
 });
+
+purebpf_fuzz::mutator!(mutate::parts::pair);

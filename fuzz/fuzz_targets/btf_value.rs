@@ -6,6 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use purebpf_btf::dump::ValueText;
 use purebpf_btf::value::{Value, decode_as};
 use purebpf_btf::{Btf, Endian, TypeId};
+use purebpf_fuzz::{limits, mutate};
 
 /// How many values a tree is made of.
 fn parts(value: &Value) -> usize {
@@ -19,6 +20,7 @@ fn parts(value: &Value) -> usize {
 }
 
 fuzz_target!(|data: &[u8]| {
+    let _limits = limits::arm(data, 64 << 20, 64);
     let (btf, bytes) = purebpf_fuzz::halves(data);
     let (Ok(btf), Some((id, bytes))) = (Btf::parse(btf), bytes.split_first_chunk()) else {
         return;
@@ -54,3 +56,5 @@ fuzz_target!(|data: &[u8]| {
         assert!(text.len() <= most, "{} bytes", text.len());
     }
 });
+
+purebpf_fuzz::mutator!(mutate::parts::value);

@@ -5,6 +5,7 @@
 use std::cell::OnceCell;
 
 use libfuzzer_sys::fuzz_target;
+use purebpf_fuzz::limits;
 use purebpf_fuzz::shared::Memory;
 use purebpf_handles::buffer::memory::Pages;
 use purebpf_syscall::Mapping;
@@ -72,6 +73,7 @@ fn read(pages: &Pages) {
 }
 
 fuzz_target!(|data: &[u8]| {
+    let _limits = limits::arm(data, 1 << 20, 32);
     RING.with(|ring| {
         let ring = ring.get_or_init(self::ring);
         let (data, steps) = data.split_at(data.len().min(SIZE));

@@ -8,7 +8,7 @@
 //! vm.rs        the job: the privileged tests
 //! vm_bench.rs  the job: the program of `bench/`
 //! foreign.rs   tests of the pure crates on emulated machines
-//! fuzz.rs      fuzzes everything that reads bytes
+//! fuzz.rs      fuzzes everything that reads bytes; fuzz_report.rs  what came of it
 //! sanitize.rs  the soak under a sanitizer
 //! ci.rs        everything that has to pass
 //! run.rs       how other programs are started and installed
@@ -18,6 +18,7 @@ mod ci;
 mod fixtures;
 mod foreign;
 mod fuzz;
+mod fuzz_report;
 mod kernels;
 mod machine;
 mod modules;
@@ -73,14 +74,7 @@ enum Task {
         arguments: Vec<String>,
     },
     /// Fuzz everything that reads bytes
-    Fuzz {
-        /// How long each target runs
-        #[arg(long, default_value_t = 60)]
-        seconds: u32,
-        /// Only this target
-        #[arg(long)]
-        only: Option<String>,
-    },
+    Fuzz(fuzz::Arguments),
     /// Run the soak under a sanitizer
     Sanitize {
         /// address or thread
@@ -116,7 +110,7 @@ fn main() -> anyhow::Result<()> {
             objects,
             arguments,
         } => vm_bench::run(&kernel, &arguments, objects),
-        Task::Fuzz { seconds, only } => fuzz::run(seconds, only.as_deref()),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Sanitize { sanitizer } => sanitize::run(&sanitizer),
         Task::Foreign { machine, package } => foreign::run(machine.as_deref(), &package),
         Task::Ci { no_vm } => ci::run(!no_vm),
