@@ -17,7 +17,7 @@ const PIECE: usize = 1 << 12;
 const SINGLE: usize = 16;
 
 fuzz_target!(|data: &[u8]| {
-    let _limits = limits::arm(data, 4 << 20, 16);
+    let _limits = limits::arm(data, 16 * LIMIT, 32);
     let (first, second) = purebpf_fuzz::halves(data);
     let Ok(btf) = Btf::parse(first) else {
         return;

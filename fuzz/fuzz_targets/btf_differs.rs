@@ -65,8 +65,11 @@ impl Drop for Theirs {
     }
 }
 
-/// What libbpf refuses that this library reads, and why.
-const REASONS: [(fn(&Btf) -> bool, &str); 2] = [
+/// Whether it is in this BTF, and why libbpf refuses it.
+type Reason = (fn(&Btf) -> bool, &'static str);
+
+/// What libbpf refuses that this library reads.
+const REASONS: [Reason; 2] = [
     (
         Btf::has_layout,
         "libbpf 1.7 does not know the lengths of kinds that come with the BTF",

@@ -44,7 +44,7 @@ thread_local! {
 fn write(buffer: &Buffer, step: &[u8; 24]) -> Option<()> {
     let (positions, header) = step.split_at(16);
     let tail = positions.get(8..)?.try_into().ok()?;
-    let at = u64::from_ne_bytes(tail) as usize % SIZE & !7;
+    let at = (u64::from_ne_bytes(tail) as usize % SIZE) & !7;
     buffer.all.write(HEAD, positions)?;
     buffer.all.write(PAGE + at, header)
 }

@@ -40,7 +40,7 @@ thread_local! {
 fn write(ring: &Ring, step: &[u8; 20]) -> Option<()> {
     let (positions, header) = step.split_at(16);
     let (consumer, producer) = positions.split_at(8);
-    let at = u64::from_ne_bytes(consumer.try_into().ok()?) as usize % SIZE & !7;
+    let at = (u64::from_ne_bytes(consumer.try_into().ok()?) as usize % SIZE) & !7;
     ring.all.write(0, consumer)?;
     ring.all.write(PAGE, producer)?;
     ring.all.write(2 * PAGE + at, header)

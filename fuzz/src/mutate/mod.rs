@@ -40,6 +40,7 @@ pub fn mutate(data: &mut [u8], size: usize, max: usize, seed: u32, change: Chang
 }
 
 /// One of the words that an input is made of.
+#[expect(clippy::ptr_arg, reason = "it is a Change")]
 pub fn words(bytes: &mut Vec<u8>, rng: &mut Rng) -> Option<()> {
     contents::words(bytes, rng)
 }
