@@ -11,12 +11,14 @@ pub(super) const fn limit(packed: usize) -> u64 {
     packed as u64 * 100 + (1 << 20)
 }
 
+/// Reads what is in the data, of which there may be so many bytes.
+type Reader = for<'d> fn(&'d [u8], u64) -> std::io::Result<Box<dyn Read + 'd>>;
+
 /// One format: how its data starts, and how to read it.
 pub(super) struct Format {
     name: &'static str,
     pub(super) magic: &'static [u8],
-    /// With the most bytes that the content may have.
-    reader: fn(&[u8], u64) -> std::io::Result<Box<dyn Read + '_>>,
+    reader: Reader,
 }
 
 /// What every decoder of zstd has to keep for looking back, as its format says.
