@@ -10,6 +10,7 @@
 //! host.rs     executables and libraries: where a symbol is in the file
 //! dwarf/      their source lines and functions (feature `dwarf`)
 //! usdt/       their static probes: where they are, and where their arguments are
+//! archive.rs  libraries inside ZIP archives
 //! ```
 //!
 //! Bytes come in, owned data goes out; nothing is asked of the system. A file that is not what it
@@ -17,6 +18,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod archive;
 mod budget;
 mod bytes;
 #[cfg(feature = "dwarf")]

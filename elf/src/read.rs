@@ -140,7 +140,8 @@ fn sections(file: &Bytes, table: &Table<'_>, endian: Endianness) -> Result<Vec<S
         budget.spend(name.len()).ok_or_else(overlap)?;
         let outside = || fail("it reaches outside the file", Some(name));
         let data = match header.file_range(endian) {
-            Some((start, len)) if kind != SectionKind::Ignored => {
+            // Nothing may be anywhere, as libelf has it.
+            Some((start, len)) if kind != SectionKind::Ignored && len != 0 => {
                 let start = usize::try_from(start).map_err(|_| outside())?;
                 let end = usize::try_from(len)
                     .ok()

@@ -10,7 +10,13 @@ use purebpf_plan::ObjectSpec;
 
 /// What an object gives that is good for no more: one without programs, for instance.
 fn whole(file: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
-    let targets = ["elf_open", "object_plan", "host_symbols", "btf_file"];
+    let targets = [
+        "elf_open",
+        "elf_differs",
+        "object_plan",
+        "host_symbols",
+        "btf_file",
+    ];
     targets.map(|target| (target, file.to_vec())).into()
 }
 
@@ -33,7 +39,10 @@ fn inputs(file: &[u8]) -> Option<Vec<(&'static str, Vec<u8>)>> {
         .core_relos()
         .sections()
         .flat_map(|section| section.bytes.to_vec());
+    let relocations = join(&relocations.collect::<Vec<u8>>(), btf);
     let mut inputs = vec![
+        ("btf_differs", btf.to_vec()),
+        ("btf_minimal", relocations.clone()),
         ("btf_parse", btf.to_vec()),
         ("btf_split", join(btf, &split)),
         ("btf_split", join(btf, btf)),
@@ -45,10 +54,15 @@ fn inputs(file: &[u8]) -> Option<Vec<(&'static str, Vec<u8>)>> {
         ("btf_file", [b"code", btf].concat()),
         ("btf_c", join(btf, &split)),
         ("btf_ext", ext.to_vec()),
-        ("core_relo", join(&relocations.collect::<Vec<u8>>(), btf)),
+        ("core_relo", relocations),
         ("btf_value", join(btf, &value)),
         ("disasm", text),
     ];
+    let sections = object.functions.iter().map(|function| function.section);
+    inputs.extend(sections.map(|section| {
+        let name = object.section_name(section);
+        ("section_names", name.as_bytes().to_vec())
+    }));
     inputs.extend(whole(file));
     // Not all objects are of such a simple form.
     let parts = skeleton::input(file, &object)?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use libfuzzer_sys::fuzz_target;
 use purebpf_btf::Btf;
 use purebpf_btf::dump::{CDump, DeclOptions, Header};
+use purebpf_fuzz::{limits, mutate};
 
 /// Bytes of text asked for at most.
 const LIMIT: usize = 1 << 18;
@@ -16,6 +17,7 @@ const PIECE: usize = 1 << 12;
 const SINGLE: usize = 16;
 
 fuzz_target!(|data: &[u8]| {
+    let _limits = limits::arm(data, 16 * LIMIT, 32);
     let (first, second) = purebpf_fuzz::halves(data);
     let Ok(btf) = Btf::parse(first) else {
         return;
@@ -56,3 +58,5 @@ fn print(btf: &Btf, names: usize) {
         (first, second) => assert!(first.is_err() && second.is_err()),
     }
 }
+
+purebpf_fuzz::mutator!(mutate::parts::pair);

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
 use purebpf_btf::{Btf, Kind, TypeId};
+use purebpf_fuzz::{limits, mutate};
 
 fuzz_target!(|data: &[u8]| {
+    let _limits = limits::arm(data, 1 << 20, 32);
     let (base, own) = purebpf_fuzz::halves(data);
     let btf = match Btf::parse(base) {
         Ok(base) => Btf::parse_split(own, Arc::new(base)),
@@ -43,3 +45,5 @@ fuzz_target!(|data: &[u8]| {
         }
     }
 });
+
+purebpf_fuzz::mutator!(mutate::parts::pair);

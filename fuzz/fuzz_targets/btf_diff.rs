@@ -5,8 +5,11 @@
 use libfuzzer_sys::fuzz_target;
 use purebpf_btf::Btf;
 use purebpf_btf::diff::diff;
+use purebpf_fuzz::{limits, mutate};
 
+// There are 16 steps for a byte, and at least 65536; each may leave a member with its path.
 fuzz_target!(|data: &[u8]| {
+    let _limits = limits::arm(data, 16 << 20, 2048);
     let (a, b) = purebpf_fuzz::halves(data);
     let (Ok(a), Ok(b)) = (Btf::parse(a), Btf::parse(b)) else {
         return;
@@ -20,3 +23,5 @@ fuzz_target!(|data: &[u8]| {
         assert!(itself.is_empty(), "{itself}");
     }
 });
+
+purebpf_fuzz::mutator!(mutate::parts::pair);

@@ -4,8 +4,10 @@
 
 use libfuzzer_sys::fuzz_target;
 use purebpf_btf::Btf;
+use purebpf_fuzz::{limits, mutate};
 
 fuzz_target!(|data: &[u8]| {
+    let _limits = limits::arm(data, 1 << 20, 32);
     let strict = Btf::parse(data);
     let Ok(lenient) = Btf::parse_lenient(data, None) else {
         assert!(strict.is_err());
@@ -21,3 +23,5 @@ fuzz_target!(|data: &[u8]| {
     purebpf_fuzz::walk(&lenient.btf);
     std::hint::black_box(lenient.btf.check().is_ok());
 });
+
+purebpf_fuzz::mutator!(mutate::btf::change);

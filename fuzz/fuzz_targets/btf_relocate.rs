@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
 use purebpf_btf::Btf;
+use purebpf_fuzz::{limits, mutate};
 
 fuzz_target!(|data: &[u8]| {
+    let _limits = limits::arm(data, 1 << 20, 32);
     let (base, split) = purebpf_fuzz::halves(data);
     let Ok(base) = Btf::parse(base).map(Arc::new) else {
         return;
@@ -29,3 +31,5 @@ fuzz_target!(|data: &[u8]| {
         purebpf_fuzz::walk(&relocated);
     }
 });
+
+purebpf_fuzz::mutator!(mutate::parts::pair);

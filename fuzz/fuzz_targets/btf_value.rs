@@ -6,6 +6,8 @@ use libfuzzer_sys::fuzz_target;
 use purebpf_btf::dump::ValueText;
 use purebpf_btf::value::{Value, decode_as};
 use purebpf_btf::{Btf, Endian, TypeId};
+use purebpf_fuzz::{limits, mutate};
+use serde::de::IgnoredAny;
 
 /// How many values a tree is made of.
 fn parts(value: &Value) -> usize {
@@ -18,7 +20,9 @@ fn parts(value: &Value) -> usize {
     }
 }
 
+// A tree has 2^18 parts whatever there is, and a text 24 MiB.
 fuzz_target!(|data: &[u8]| {
+    let _limits = limits::arm(data, 128 << 20, 64);
     let (btf, bytes) = purebpf_fuzz::halves(data);
     let (Ok(btf), Some((id, bytes))) = (Btf::parse(btf), bytes.split_first_chunk()) else {
         return;
@@ -38,7 +42,7 @@ fuzz_target!(|data: &[u8]| {
             parts(&value)
         );
         let json = value.to_json();
-        let read: Result<serde_json::Value, _> = serde_json::from_str(&json);
+        let read: Result<IgnoredAny, _> = serde_json::from_str(&json);
         read.expect("it is JSON");
         serde_json::to_string(&value).expect("all of it can be written");
     }
@@ -54,3 +58,5 @@ fuzz_target!(|data: &[u8]| {
         assert!(text.len() <= most, "{} bytes", text.len());
     }
 });
+
+purebpf_fuzz::mutator!(mutate::parts::value);

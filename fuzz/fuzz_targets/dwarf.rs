@@ -5,8 +5,10 @@
 use libfuzzer_sys::fuzz_target;
 use purebpf_btf::Btf;
 use purebpf_btf::dwarf::{Functions, Languages, Options, Variables, encode};
+use purebpf_fuzz::{limits, mutate};
 
 fuzz_target!(|data: &[u8]| {
+    let _limits = limits::arm(data, 1 << 20, 32);
     let options = Options::new()
         .threads(1)
         .functions(Functions::All)
@@ -23,3 +25,5 @@ fuzz_target!(|data: &[u8]| {
     let consistent = encode(data, &options).expect("it was read before");
     assert!(consistent.report.functions.encoded <= encoded.report.functions.encoded);
 });
+
+purebpf_fuzz::mutator!(mutate::elf::change);

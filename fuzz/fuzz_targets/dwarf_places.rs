@@ -6,8 +6,10 @@ use std::hint::black_box;
 
 use libfuzzer_sys::fuzz_target;
 use purebpf_elf::dwarf::DebugInfo;
+use purebpf_fuzz::{limits, mutate};
 
 fuzz_target!(|data: &[u8]| {
+    let _limits = limits::arm(data, 1 << 20, 32);
     let Ok(debug) = DebugInfo::parse(data) else {
         return;
     };
@@ -21,3 +23,5 @@ fuzz_target!(|data: &[u8]| {
         }
     }
 });
+
+purebpf_fuzz::mutator!(mutate::elf::change);

@@ -6,8 +6,10 @@ use std::hint::black_box;
 
 use libfuzzer_sys::fuzz_target;
 use purebpf_elf::Object;
+use purebpf_fuzz::{limits, mutate};
 
 fuzz_target!(|data: &[u8]| {
+    let _limits = limits::arm(data, 1 << 20, 32);
     black_box(purebpf_elf::find_section(data, ".BTF").is_ok());
     let Ok(object) = Object::parse(data) else {
         return;
@@ -34,3 +36,5 @@ fuzz_target!(|data: &[u8]| {
     }
     black_box(object.text().is_some());
 });
+
+purebpf_fuzz::mutator!(mutate::elf::change);

@@ -7,11 +7,13 @@ use std::hint::black_box;
 
 use libfuzzer_sys::fuzz_target;
 use purebpf_elf::host::Executable;
+use purebpf_fuzz::{limits, mutate};
 
 /// Each is looked for in the whole file.
 const NAMES: usize = 8;
 
 fuzz_target!(|data: &[u8]| {
+    let _limits = limits::arm(data, 1 << 20, 32);
     let Ok(executable) = Executable::parse(data) else {
         return;
     };
@@ -43,3 +45,5 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(found.len(), wanted.len());
     }
 });
+
+purebpf_fuzz::mutator!(mutate::elf::change);

@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use purebpf_fuzz::{VERSIONS, kernel, plan};
+use purebpf_fuzz::{VERSIONS, kernel, limits, plan};
 use purebpf_plan::ObjectSpec;
 
 static OBJECT: LazyLock<ObjectSpec> = LazyLock::new(|| {
@@ -14,6 +14,7 @@ static OBJECT: LazyLock<ObjectSpec> = LazyLock::new(|| {
 });
 
 fuzz_target!(|text: &str| {
+    let _limits = limits::arm(text, 1 << 20, 32);
     let mut spec = OBJECT.clone();
     for version in VERSIONS {
         let kernel = kernel(version, spec.btf().cloned());

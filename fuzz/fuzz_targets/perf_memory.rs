@@ -5,6 +5,7 @@
 use std::cell::OnceCell;
 
 use libfuzzer_sys::fuzz_target;
+use purebpf_fuzz::limits;
 use purebpf_fuzz::shared::Memory;
 use purebpf_handles::PerfRecord;
 use purebpf_handles::buffer::memory::{PerfPages, record};
@@ -43,7 +44,7 @@ thread_local! {
 fn write(buffer: &Buffer, step: &[u8; 24]) -> Option<()> {
     let (positions, header) = step.split_at(16);
     let tail = positions.get(8..)?.try_into().ok()?;
-    let at = u64::from_ne_bytes(tail) as usize % SIZE & !7;
+    let at = (u64::from_ne_bytes(tail) as usize % SIZE) & !7;
     buffer.all.write(HEAD, positions)?;
     buffer.all.write(PAGE + at, header)
 }
@@ -83,6 +84,7 @@ fn read(pages: &PerfPages, spare: &mut Vec<u8>) {
 }
 
 fuzz_target!(|data: &[u8]| {
+    let _limits = limits::arm(data, 1 << 20, 32);
     BUFFER.with(|buffer| {
         let buffer = buffer.get_or_init(self::buffer);
         let mut spare = Vec::new();

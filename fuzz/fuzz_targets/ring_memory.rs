@@ -5,6 +5,7 @@
 use std::cell::OnceCell;
 
 use libfuzzer_sys::fuzz_target;
+use purebpf_fuzz::limits;
 use purebpf_fuzz::shared::Memory;
 use purebpf_handles::buffer::memory::Pages;
 use purebpf_syscall::Mapping;
@@ -39,7 +40,7 @@ thread_local! {
 fn write(ring: &Ring, step: &[u8; 20]) -> Option<()> {
     let (positions, header) = step.split_at(16);
     let (consumer, producer) = positions.split_at(8);
-    let at = u64::from_ne_bytes(consumer.try_into().ok()?) as usize % SIZE & !7;
+    let at = (u64::from_ne_bytes(consumer.try_into().ok()?) as usize % SIZE) & !7;
     ring.all.write(0, consumer)?;
     ring.all.write(PAGE, producer)?;
     ring.all.write(2 * PAGE + at, header)
@@ -72,6 +73,7 @@ fn read(pages: &Pages) {
 }
 
 fuzz_target!(|data: &[u8]| {
+    let _limits = limits::arm(data, 1 << 20, 32);
     RING.with(|ring| {
         let ring = ring.get_or_init(self::ring);
         let (data, steps) = data.split_at(data.len().min(SIZE));

@@ -6,6 +6,7 @@ use std::hint::black_box;
 
 use libfuzzer_sys::fuzz_target;
 use purebpf_elf::usdt::{Machine, Notes, arguments};
+use purebpf_fuzz::{limits, mutate};
 
 const MACHINES: [Machine; 5] = [
     Machine::X86_64,
@@ -16,6 +17,7 @@ const MACHINES: [Machine; 5] = [
 ];
 
 fuzz_target!(|data: &[u8]| {
+    let _limits = limits::arm(data, 1 << 20, 32);
     if let Ok(all) = Notes::read(data) {
         // No note is shorter than its header and three addresses.
         assert!(all.notes.len() * 24 <= data.len());
@@ -31,3 +33,5 @@ fuzz_target!(|data: &[u8]| {
         }
     }
 });
+
+purebpf_fuzz::mutator!(mutate::elf::change);

@@ -3,9 +3,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use purebpf_fuzz::limits;
 use purebpf_insn::verifier::VerifierLog;
 
 fuzz_target!(|text: &str| {
+    let _limits = limits::arm(text, 1 << 20, 32);
     let log = VerifierLog::parse(text);
     assert!(log.steps.len() <= VerifierLog::STEPS);
     // What is kept was in the text; a line may be named twice, as where it stopped and as the last.

@@ -6,7 +6,8 @@ use purebpf_elf::Object;
 /// Name, type, flags, link, info. The name of the program's section is a part of the input.
 type Row = (&'static str, u32, u64, u32, u32);
 
-const PROGRAM: &str = "PROGRAM";
+/// Stands for the name of the program's section.
+pub const PROGRAM: &str = "PROGRAM";
 const SYMTAB: usize = 2;
 const NOBITS: u32 = 8;
 /// From here on a symbol's section is none of the file.
@@ -35,18 +36,31 @@ const SECTIONS: [Row; 14] = [
 const NAMES: Row = (".shstrtab", 3, 0, 0, 0);
 
 /// The parts of an input, each behind two bytes with its length; those that are missing are empty.
-fn parts(mut data: &[u8]) -> impl Iterator<Item = &[u8]> {
-    std::iter::repeat_with(move || {
-        let (part, rest) = match data.split_first_chunk() {
-            Some((len, rest)) => {
-                let len = usize::from(u16::from_le_bytes(*len));
-                rest.split_at_checked(len).unwrap_or((rest, &[]))
-            }
-            None => (&[][..], &[][..]),
-        };
+pub fn parts(mut data: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let part = move |_| {
+        let (part, rest) = crate::halves(data);
         data = rest;
         part
-    })
+    };
+    (0..=SECTIONS.len()).map(part)
+}
+
+/// What [`parts`] takes apart, unless one of them is longer than 65535 bytes.
+#[must_use]
+pub fn joined(parts: &[Vec<u8>]) -> Option<Vec<u8>> {
+    let mut input = Vec::new();
+    for part in parts {
+        input.extend(u16::try_from(part.len()).ok()?.to_le_bytes());
+        input.extend(part);
+    }
+    Some(input)
+}
+
+/// Which section a part is; the first is the name of the program's.
+#[must_use]
+pub fn name(part: usize) -> &'static str {
+    part.checked_sub(1)
+        .map_or("", |section| SECTIONS[section].0)
 }
 
 /// An object with these parts: the name of the program's section, then what is in each section.
@@ -99,8 +113,7 @@ pub fn object(data: &[u8]) -> Vec<u8> {
 
 /// The input of which [`object`] makes an object like this one, with its first program section.
 ///
-/// # Panics
-/// If a section is longer than 65535 bytes.
+/// `None` if it has no program, or a section of more than 65535 bytes.
 #[must_use]
 pub fn input(file: &[u8], object: &Object) -> Option<Vec<u8>> {
     let text = object.text().map(|text| text.index);
@@ -115,13 +128,7 @@ pub fn input(file: &[u8], object: &Object) -> Option<Vec<u8>> {
         ".rel.program" => relocations.as_str(),
         name => name,
     });
-    let mut input = Vec::new();
-    let mut add = |part: &[u8]| {
-        let len = u16::try_from(part.len()).expect("a small object");
-        input.extend(len.to_le_bytes());
-        input.extend(part);
-    };
-    add(program.as_bytes());
+    let mut parts = vec![program.clone().into_bytes()];
     for (index, name) in (1..).zip(names) {
         let found = purebpf_elf::find_section(file, name).ok().flatten();
         let mut part = found.unwrap_or_default().to_vec();
@@ -143,7 +150,7 @@ pub fn input(file: &[u8], object: &Object) -> Option<Vec<u8>> {
                 symbol[6..8].copy_from_slice(&(new as u16).to_le_bytes());
             }
         }
-        add(&part);
+        parts.push(part);
     }
-    Some(input)
+    joined(&parts)
 }

@@ -53,3 +53,11 @@ pub use purebpf_syscall::{
 };
 pub use symbols::{KernelSymbol, KernelSymbols};
 pub use token::Token;
+
+/// What reads messages of netlink, without a kernel: for fuzzing, and not for others.
+#[doc(hidden)]
+pub mod messages {
+    pub use crate::netlink::link::Device;
+    pub use crate::netlink::tc::Filter;
+    pub use crate::netlink::{Answer, take};
+}

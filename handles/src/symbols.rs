@@ -43,7 +43,11 @@ impl KernelSymbols {
         }
     }
 
-    fn parse(text: String) -> Self {
+    /// Those of a text such as `/proc/kallsyms`. Lines of another form, and addresses of 0, which are
+    /// hidden ones, are passed over.
+    #[must_use]
+    pub fn parse(text: impl Into<Box<str>>) -> Self {
+        let text = text.into();
         let mut lines = Vec::new();
         let mut start = 0_usize;
         for line in text.split_inclusive('\n') {
@@ -57,7 +61,7 @@ impl KernelSymbols {
         }
         lines.sort_unstable();
         Self {
-            text: text.into(),
+            text,
             lines: lines.into(),
         }
     }
@@ -98,13 +102,13 @@ mod tests {
     #[test]
     fn an_address_belongs_to_the_symbol_before_it() {
         let text = "0000 A hidden\n2000 t second [mod]\n1000 T first\n2000 t alias\nnot a line\n";
-        let symbols = KernelSymbols::parse(text.into());
+        let symbols = KernelSymbols::parse(text);
         let found = |address| symbols.find(address).map(|it| (it.name, it.start));
         assert_eq!(found(0xfff), None);
         assert_eq!(found(0x1000), Some(("first".into(), 0x1000)));
         assert_eq!(found(0x1fff), Some(("first".into(), 0x1000)));
         assert_eq!(found(0x2001), Some(("second".into(), 0x2000)));
         assert_eq!(symbols.find(u64::MAX).unwrap().module.unwrap(), "mod");
-        assert!(KernelSymbols::parse("0 T a\n".into()).lines.is_empty());
+        assert!(KernelSymbols::parse("0 T a\n").lines.is_empty());
     }
 }

@@ -43,16 +43,24 @@ fn cpu_list(path: &str) -> Result<Vec<u32>, CallError> {
 pub fn parse_cpu_list(text: &str) -> Option<Vec<u32>> {
     // More than the kernel can be built for, and a bound for hostile text.
     const MOST: u32 = 1 << 16;
-    let mut cpus = std::collections::BTreeSet::new();
+    let mut ranges = Vec::new();
     for item in text.split([',', '\n']).filter(|item| !item.is_empty()) {
         let (first, last) = item.split_once('-').unwrap_or((item, item));
         let (first, last) = (first.parse::<u32>().ok()?, last.parse::<u32>().ok()?);
         if first > last || last >= MOST {
             return None;
         }
-        cpus.extend(first..=last);
+        ranges.push(first..last.saturating_add(1));
     }
-    (!cpus.is_empty()).then(|| cpus.into_iter().collect())
+    // Each CPU is visited once, however often it is named.
+    ranges.sort_unstable_by_key(|range| range.start);
+    let mut cpus = Vec::new();
+    let mut next = 0;
+    for range in ranges {
+        cpus.extend(range.start.max(next)..range.end);
+        next = next.max(range.end);
+    }
+    (!cpus.is_empty()).then_some(cpus)
 }
 
 /// Major, minor and patch of a kernel.
@@ -248,6 +256,12 @@ mod tests {
         for text in ["", "\n", "3-1", "-1", "a", "0-4294967295"] {
             assert_eq!(list(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_cpu_that_is_named_many_times_is_visited_once() {
+        let cpus = parse_cpu_list(&"0-65535\n".repeat(100_000)).unwrap();
+        assert_eq!(cpus, (0..1 << 16).collect::<Vec<u32>>());
     }
 
     #[test]

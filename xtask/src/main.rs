@@ -8,7 +8,7 @@
 //! vm.rs        the job: the privileged tests
 //! vm_bench.rs  the job: the program of `bench/`
 //! foreign.rs   tests of the pure crates on emulated machines
-//! fuzz.rs      fuzzes everything that reads bytes
+//! fuzz.rs      fuzzes everything that reads bytes; fuzz_report.rs  what came of it
 //! supply.rs    dependencies, features, versions
 //! api.rs       the public items
 //! sanitize.rs  the soak under a sanitizer
@@ -21,6 +21,7 @@ mod ci;
 mod fixtures;
 mod foreign;
 mod fuzz;
+mod fuzz_report;
 mod kernels;
 mod machine;
 mod modules;
@@ -77,14 +78,7 @@ enum Task {
         arguments: Vec<String>,
     },
     /// Fuzz everything that reads bytes
-    Fuzz {
-        /// How long each target runs
-        #[arg(long, default_value_t = 60)]
-        seconds: u32,
-        /// Only this target
-        #[arg(long)]
-        only: Option<String>,
-    },
+    Fuzz(fuzz::Arguments),
     /// Run the soak under a sanitizer
     Sanitize {
         /// address or thread
@@ -132,7 +126,7 @@ fn main() -> anyhow::Result<()> {
             objects,
             arguments,
         } => vm_bench::run(&kernel, &arguments, objects),
-        Task::Fuzz { seconds, only } => fuzz::run(seconds, only.as_deref()),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Supply { only } => supply::run(only.as_deref()),
         Task::Api { keep } => api::run(keep),
         Task::Sanitize { sanitizer } => sanitize::run(&sanitizer),

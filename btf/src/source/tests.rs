@@ -154,6 +154,42 @@ mod packed {
     }
 
     #[test]
+    fn a_file_that_grows_without_end_is_refused() {
+        let error = find(&gzip(&vec![0; 64 << 20])).unwrap_err();
+        let Error::Container { source, .. } = error else {
+            panic!("{error}");
+        };
+        assert!(source.to_string().contains("grows"), "{source}");
+    }
+
+    #[test]
+    fn an_image_of_nothing_but_starts_ends_in_time() {
+        let begin = std::time::Instant::now();
+        for start in [
+            &b"\x1f\x8b\x08\0"[..],
+            b"\xfd7zXZ\0\0\0",
+            b"\x28\xb5\x2f\xfd\0\x68\0\0",
+            b"\x02\x21\x4c\x18\x08\0\0\0",
+        ] {
+            let image = [b"boot", &start.repeat((64 << 10) / start.len())[..]].concat();
+            assert!(find(&image).is_err());
+        }
+        assert!(begin.elapsed().as_secs() < 30, "{:?}", begin.elapsed());
+    }
+
+    #[test]
+    fn a_small_file_takes_no_large_window() {
+        // The start of a frame that wants 128 MiB, and of one that wants 8.
+        let of = |window| [b"\x28\xb5\x2f\xfd", &[0, window][..]].concat();
+        let why = |file: Vec<u8>| match find(&file).unwrap_err() {
+            Error::Container { source, .. } => source.to_string(),
+            error => panic!("{error}"),
+        };
+        assert!(why(of(17 << 3)).contains("window"), "{}", why(of(17 << 3)));
+        assert!(!why(of(13 << 3)).contains("window"), "{}", why(of(13 << 3)));
+    }
+
+    #[test]
     fn damaged_data_is_an_error() {
         let mut packed = gzip(&elf(&[(".BTF", &btf(Endian::HOST))]));
         packed.truncate(packed.len() / 2);

@@ -186,3 +186,32 @@ fn functions_that_share_their_instructions_are_an_error() {
         "too many functions share the same instructions"
     );
 }
+
+#[test]
+fn a_section_with_nothing_in_it_may_be_outside_the_file() {
+    let names = names();
+    let object = |size| {
+        let symbols = Raw {
+            name: 0,
+            ty: SHT_SYMTAB,
+            flags: 0,
+            offset: 0,
+            size: 0,
+            link: 1,
+        };
+        let code = Raw {
+            name: 1,
+            ty: SHT_PROGBITS,
+            flags: CODE,
+            offset: 1 << 20,
+            size,
+            link: 0,
+        };
+        let file = file(&names, &[strings(&names), symbols, code]);
+        Object::parse(file)
+    };
+    let empty = object(0).unwrap();
+    assert!(empty.sections[3].data.is_empty());
+    let error = object(8).unwrap_err().to_string();
+    assert!(error.contains("outside the file"), "{error}");
+}

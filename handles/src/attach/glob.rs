@@ -3,7 +3,7 @@
 /// Whether the whole of `text` matches `pattern`. Takes time in proportion to the two lengths'
 /// product, whatever they hold.
 #[doc(alias = "glob_match")]
-pub(super) fn matches(pattern: &str, text: &str) -> bool {
+pub fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut p, mut t) = (0, 0);
     // Where to go on if the rest does not match: after the last `*`, with one more character for it.

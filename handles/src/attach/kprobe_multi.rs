@@ -1,5 +1,6 @@
 //! Many functions of the kernel at once.
 
+use std::collections::HashSet;
 use std::ffi::CString;
 use std::fs::File;
 use std::path::Path;
@@ -181,29 +182,37 @@ fn matching(tracefs: &Path, kallsyms: &Path, pattern: &str) -> Result<Vec<u64>, 
     let with_addresses = tracefs.join(WITH_ADDRESSES);
     if File::open(&with_addresses).is_ok() {
         each_line(&with_addresses, |line| {
-            let mut words = line.split_whitespace();
-            if let (Some(address), Some(name)) = (words.next(), words.next())
-                && glob::matches(pattern, name)
-            {
-                addresses.extend(u64::from_str_radix(address.trim_start_matches("0x"), 16));
-            }
+            addresses.extend(listed_address(line, pattern));
         })?;
         return Ok(addresses);
     }
     let names = functions(tracefs, |name| glob::matches(pattern, name))?;
     each_line(kallsyms, |line| {
-        let mut words = line.split_whitespace();
-        if let (Some(address), Some(_), Some(name)) = (words.next(), words.next(), words.next())
-            && glob::matches(pattern, name)
-        {
-            // The compiler may have marked a function that ftrace lists by its plain name.
-            let plain = name.split_once(".llvm.").map_or(name, |(plain, _)| plain);
-            if names.contains(name) || names.contains(plain) {
-                addresses.extend(u64::from_str_radix(address, 16));
-            }
-        }
+        addresses.extend(symbol_address(line, pattern, &names));
     })?;
     Ok(addresses)
+}
+
+/// The address in a line of `available_filter_functions_addrs` whose function matches.
+pub fn listed_address(line: &str, pattern: &str) -> Option<u64> {
+    let mut words = line.split_whitespace();
+    let (address, name) = (words.next()?, words.next()?);
+    let address = address.trim_start_matches("0x");
+    glob::matches(pattern, name)
+        .then(|| u64::from_str_radix(address, 16).ok())
+        .flatten()
+}
+
+/// The address in a line of `/proc/kallsyms` whose function matches and is one of those.
+pub fn symbol_address(line: &str, pattern: &str, names: &HashSet<String>) -> Option<u64> {
+    let mut words = line.split_whitespace();
+    let (address, _, name) = (words.next()?, words.next()?, words.next()?);
+    // The compiler may have marked a function that ftrace lists by its plain name.
+    let plain = name.split_once(".llvm.").map_or(name, |(plain, _)| plain);
+    let is_known = || names.contains(name) || names.contains(plain);
+    (glob::matches(pattern, name) && is_known())
+        .then(|| u64::from_str_radix(address, 16).ok())
+        .flatten()
 }
 
 impl super::Target for KprobeMulti {

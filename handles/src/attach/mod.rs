@@ -94,6 +94,15 @@ pub use uprobe_multi::UprobeMulti;
 pub use usdt::Usdt;
 pub use xdp::{Xdp, XdpFeatures, XdpInfo, XdpMode};
 
+/// What reads texts of the kernel, without a kernel: for fuzzing, and not for others.
+#[doc(hidden)]
+pub mod texts {
+    pub use super::glob::matches;
+    pub use super::kprobe_multi::{listed_address, symbol_address};
+    pub use super::perf::config_bit;
+    pub use super::usdt::moved_in;
+}
+
 /// Something that a program can be attached to, see [`Program::attach`].
 pub trait Target {
     /// Attaches the program.

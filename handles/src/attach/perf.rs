@@ -257,15 +257,17 @@ fn unit_number(unit: ProbeUnit) -> Option<u32> {
         .ok()
 }
 
+/// The bit below 32 that a text such as `config:0` names.
+pub fn config_bit(text: &str) -> Option<u32> {
+    let bit = text.trim().strip_prefix("config:")?.parse().ok();
+    bit.filter(|bit| *bit < 32)
+}
+
 /// The bit that makes a probe one at return, from a file such as `config:0`.
 fn return_bit(unit: ProbeUnit) -> Result<u32, Error> {
     let file = unit_file(unit, "format/retprobe");
     let text = std::fs::read_to_string(&file).map_err(Error::file("read", &file))?;
-    let bit = text
-        .trim()
-        .strip_prefix("config:")
-        .and_then(|bit| bit.parse().ok());
-    bit.filter(|bit| *bit < 32).ok_or_else(|| {
+    config_bit(&text).ok_or_else(|| {
         Error::mismatch(
             file.display(),
             "the format",

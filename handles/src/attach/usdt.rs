@@ -170,12 +170,17 @@ fn moved_by(program: &Program, pid: Option<u32>, path: &Path, offset: u64) -> Re
     let real = real
         .strip_prefix(&root)
         .map_or(real.clone(), |inside| Path::new("/").join(inside));
-    let found = text.lines().find_map(|line| {
+    moved_in(&text, &real, offset)
+        .ok_or_else(|| Error::not_found("binary", &real.display().to_string(), maps, []))
+}
+
+/// The same, by the text of `/proc/PID/maps`: `None` if the file's code is not mapped at the offset.
+pub fn moved_in(maps: &str, file: &Path, offset: u64) -> Option<u64> {
+    maps.lines().find_map(|line| {
         let area = Area::parse(line)?;
-        let is_here = area.is_code && Path::new(area.path) == real && area.has(offset);
+        let is_here = area.is_code && Path::new(area.path) == file && area.has(offset);
         is_here.then(|| area.start.wrapping_sub(area.offset))
-    });
-    found.ok_or_else(|| Error::not_found("binary", &real.display().to_string(), maps, []))
+    })
 }
 
 /// A line of `/proc/PID/maps`.

@@ -29,7 +29,7 @@ const EXPECTED_FD: u16 = 8;
 
 /// A network device and the ids of the XDP programs on it, 0 where there is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Device {
+pub struct Device {
     pub(crate) ifindex: u32,
     pub(crate) name: String,
     pub(crate) generic: u32,
@@ -38,7 +38,8 @@ pub(crate) struct Device {
 }
 
 impl Device {
-    fn from(answer: &Answer) -> Self {
+    /// What an answer to `RTM_GETLINK` says.
+    pub fn from(answer: &Answer) -> Self {
         let attributes = answer.attributes(HEADER);
         let xdp = attributes.nested(XDP);
         let id = |kind| xdp.number::<u32>(kind);

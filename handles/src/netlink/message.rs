@@ -75,7 +75,7 @@ fn bytes_of(attributes: &[DefaultNla]) -> Vec<u8> {
 
 /// A message from the kernel.
 #[derive(Debug, Default)]
-pub(crate) struct Answer {
+pub struct Answer {
     body: Vec<u8>,
 }
 

@@ -15,6 +15,7 @@ pub(crate) mod route;
 mod socket;
 pub(crate) mod tc;
 
-pub(crate) use message::{Answer, Kind, Request, attribute, nested, text};
-pub use socket::NetlinkError;
+pub use message::Answer;
+pub(crate) use message::{Kind, Request, attribute, nested, text};
 pub(crate) use socket::Socket;
+pub use socket::{NetlinkError, take};

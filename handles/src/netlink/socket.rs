@@ -108,7 +108,7 @@ impl Socket {
         loop {
             match self.socket.recv_from_full() {
                 Ok((bytes, sender)) if sender.port_number() == 0 => {
-                    if self.take(call, &bytes, &mut answers)? {
+                    if take(call, self.sequence, &bytes, &mut answers)? {
                         return Ok(answers);
                     }
                 }
@@ -119,54 +119,54 @@ impl Socket {
             }
         }
     }
-
-    /// Takes the messages out of what was received; whether that was all.
-    fn take(
-        &self,
-        call: &'static str,
-        mut bytes: &[u8],
-        answers: &mut Vec<Answer>,
-    ) -> Result<bool, NetlinkError> {
-        while !bytes.is_empty() {
-            let message = NetlinkMessage::<Answer>::deserialize(bytes)
-                .map_err(|_| CallError::from_raw(call, Errno::EBADMSG as i32))?;
-            let length = message.header.length as usize;
-            bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
-            if message.header.sequence_number != self.sequence {
-                continue;
-            }
-            let has_words = message.header.flags & NLM_F_ACK_TLVS != 0;
-            let (code, after) = match &message.payload {
-                NetlinkPayload::InnerMessage(_) | NetlinkPayload::Noop => (None, &[][..]),
-                NetlinkPayload::Overrun(_) => (Some(-(Errno::ENOBUFS as i32)), &[][..]),
-                NetlinkPayload::Done(done) => (Some(done.code), &done.extended_ack[..]),
-                NetlinkPayload::Error(error) => (
-                    Some(error.raw_code()),
-                    error.header.get(HEADER..).unwrap_or_default(),
-                ),
-                _ => (None, &[][..]),
-            };
-            match code {
-                Some(0) => return Ok(true),
-                Some(code) => {
-                    let words = has_words.then(|| Attributes::new(after).text(WORDS));
-                    return Err(NetlinkError {
-                        call: CallError::from_raw(call, code.saturating_neg()),
-                        words: words.filter(|words| !words.is_empty()).map(Into::into),
-                    });
-                }
-                None => {}
-            }
-            if let NetlinkPayload::InnerMessage(answer) = message.payload {
-                answers.push(answer);
-            }
-        }
-        Ok(false)
-    }
 }
 
 impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Socket")
     }
+}
+
+/// Takes the answers to a request out of what was received; whether that was all.
+pub fn take(
+    call: &'static str,
+    sequence: u32,
+    mut bytes: &[u8],
+    answers: &mut Vec<Answer>,
+) -> Result<bool, NetlinkError> {
+    while !bytes.is_empty() {
+        let message = NetlinkMessage::<Answer>::deserialize(bytes)
+            .map_err(|_| CallError::from_raw(call, Errno::EBADMSG as i32))?;
+        let length = message.header.length as usize;
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+        if message.header.sequence_number != sequence {
+            continue;
+        }
+        let has_words = message.header.flags & NLM_F_ACK_TLVS != 0;
+        let (code, after) = match &message.payload {
+            NetlinkPayload::InnerMessage(_) | NetlinkPayload::Noop => (None, &[][..]),
+            NetlinkPayload::Overrun(_) => (Some(-(Errno::ENOBUFS as i32)), &[][..]),
+            NetlinkPayload::Done(done) => (Some(done.code), &done.extended_ack[..]),
+            NetlinkPayload::Error(error) => (
+                Some(error.raw_code()),
+                error.header.get(HEADER..).unwrap_or_default(),
+            ),
+            _ => (None, &[][..]),
+        };
+        match code {
+            Some(0) => return Ok(true),
+            Some(code) => {
+                let words = has_words.then(|| Attributes::new(after).text(WORDS));
+                return Err(NetlinkError {
+                    call: CallError::from_raw(call, code.saturating_neg()),
+                    words: words.filter(|words| !words.is_empty()).map(Into::into),
+                });
+            }
+            None => {}
+        }
+        if let NetlinkPayload::InnerMessage(answer) = message.payload {
+            answers.push(answer);
+        }
+    }
+    Ok(false)
 }

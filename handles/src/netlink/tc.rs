@@ -93,7 +93,7 @@ pub(crate) struct Place {
 
 /// A filter that is a BPF program.
 #[derive(Clone, Debug)]
-pub(crate) struct Filter {
+pub struct Filter {
     pub(crate) place: Place,
     /// The number of the chain, 0 unless somebody made others.
     pub(crate) chain: u32,
@@ -157,7 +157,7 @@ impl Place {
 
 impl Filter {
     /// `None` for filters of other kinds, and for the head of a priority, which has no handle.
-    fn from(answer: &Answer) -> Option<Self> {
+    pub fn from(answer: &Answer) -> Option<Self> {
         /// `TCA_CHAIN`
         const CHAIN: u16 = 11;
         let attributes = answer.attributes(HEADER);
