@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! fixtures.rs  compiles the BPF objects that tests and the program carry
+//! arch.rs      the machines that things are built and run for
 //! kernels.rs   fetches Debian's kernels
 //! modules.rs   modules of such a kernel
 //! machine.rs   a virtual machine with one of them, and a job in it
@@ -14,6 +15,7 @@
 //! run.rs       how other programs are started and installed
 //! ```
 
+mod arch;
 mod ci;
 mod fixtures;
 mod foreign;
@@ -47,9 +49,12 @@ enum Task {
     },
     /// Run the privileged tests inside virtual machines
     Vm {
-        /// 5.10, 6.1, 6.12, 6.18, 7.2 or all; may be repeated
+        /// 5.10, 6.1, 6.12, 6.18, 7.2, newest or all; may be repeated
         #[arg(long, default_value = "6.12")]
         kernel: Vec<String>,
+        /// x86_64, aarch64 or s390x (big endian), which have kernels from 6.1 on
+        #[arg(long, default_value = "x86_64")]
+        machine: String,
         /// Only test binaries whose name contains this; may be repeated
         #[arg(long)]
         only: Vec<String>,
@@ -106,7 +111,11 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Fixtures { check: true } => fixtures::check(),
         Task::Fixtures { check: false } => fixtures::build(),
-        Task::Vm { kernel, only } => vm::run(&kernel, &only),
+        Task::Vm {
+            kernel,
+            machine,
+            only,
+        } => vm::run_on(arch::named(&machine)?, &kernel, &only),
         Task::VmCompare { kernel } => {
             let arguments = ["compare", "--jobs", "1", "tests/bpf"];
             vm_bench::run(&kernel, &arguments.map(str::to_owned), None)

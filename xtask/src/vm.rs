@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::arch::{self, Arch};
+use crate::fixtures;
 use crate::machine::{self, Job};
 
 /// Packages whose tests need a kernel.
@@ -21,7 +23,16 @@ done
 
 /// Boots each kernel and runs the tests in it; any failure is an error, once all have run.
 pub(crate) fn run(versions: &[String], only: &[String]) -> anyhow::Result<()> {
-    let programs = build()?.into_iter().filter_map(|path| {
+    run_on(arch::HOST, versions, only)
+}
+
+/// The same on a machine that need not be the host's.
+pub(crate) fn run_on(
+    arch: &'static Arch,
+    versions: &[String],
+    only: &[String],
+) -> anyhow::Result<()> {
+    let programs = build(arch)?.into_iter().filter_map(|path| {
         let name = path.file_name()?.to_string_lossy().into_owned();
         match name == "purebpf" {
             true => Some(("bin", path)),
@@ -34,18 +45,20 @@ pub(crate) fn run(versions: &[String], only: &[String]) -> anyhow::Result<()> {
     let job = Job {
         script: SCRIPT.to_owned(),
         programs: programs.collect(),
+        fixtures: fixtures::of(arch)?,
         objects: None,
     };
-    machine::run_in_each(versions, &job)
+    machine::run_in_each(arch, versions, &job)
 }
 
 /// Builds the test binaries and the program, and returns their paths.
-fn build() -> anyhow::Result<Vec<PathBuf>> {
+fn build(arch: &Arch) -> anyhow::Result<Vec<PathBuf>> {
     let packages = TESTED.iter().flat_map(|name| ["-p", name]);
     let mut binaries = Vec::new();
-    for arguments in [&["test", "--no-run"][..], &["build"]] {
-        let arguments: Vec<_> = arguments.iter().copied().chain(packages.clone()).collect();
-        let messages = machine::build(&[&arguments, &["--profile", "vm"][..]].concat())?;
+    for (subcommand, options) in [("test", &["--no-run"][..]), ("build", &[])] {
+        let options = options.iter().copied().chain(packages.clone());
+        let arguments: Vec<_> = options.chain(["--profile", "vm"]).collect();
+        let messages = machine::build(arch, subcommand, &arguments)?;
         binaries.extend(messages.iter().filter_map(|message| {
             let is =
                 |pointer, value: &str| message.pointer(pointer).is_some_and(|found| found == value);
