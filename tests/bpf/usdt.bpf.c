@@ -17,7 +17,9 @@ struct user_pt_regs {
 struct pt_regs;
 typedef struct {
 	unsigned long args[1];
-	unsigned long mask, addr;
+	struct {
+		unsigned long mask, addr;
+	} psw;
 	unsigned long gprs[16];
 } user_pt_regs;
 #endif

@@ -7,8 +7,10 @@
 //! modules.rs   modules of such a kernel
 //! machine.rs   a virtual machine with one of them, and a job in it
 //! vm.rs        the job: the privileged tests
+//! table.rs     the job: both, and a table of what works on which kernel
 //! vm_bench.rs  the job: the program of `bench/`
 //! foreign.rs   tests of the pure crates on emulated machines
+//! targets.rs   what compiles for which operating systems and machines
 //! fuzz.rs      fuzzes everything that reads bytes
 //! sanitize.rs  the soak under a sanitizer
 //! ci.rs        everything that has to pass
@@ -25,6 +27,8 @@ mod machine;
 mod modules;
 mod run;
 mod sanitize;
+mod table;
+mod targets;
 mod vm;
 mod vm_bench;
 
@@ -59,6 +63,8 @@ enum Task {
         #[arg(long)]
         only: Vec<String>,
     },
+    /// Run the tests on every kernel, the host's among them, and write `docs/kernels.md`
+    KernelsTable,
     /// Compare every program and map of the fixtures with libbpf inside virtual machines
     VmCompare {
         /// As for `vm`
@@ -99,6 +105,11 @@ enum Task {
         #[arg(short, long)]
         package: Vec<String>,
     },
+    /// Check that all compiles for riscv64, and the crates that need no kernel for other systems
+    Targets {
+        /// One of them; all if not given
+        target: Option<String>,
+    },
     /// Run everything that has to pass
     Ci {
         /// Leave the virtual machines out
@@ -116,6 +127,7 @@ fn main() -> anyhow::Result<()> {
             machine,
             only,
         } => vm::run_on(arch::named(&machine)?, &kernel, &only),
+        Task::KernelsTable => table::write(),
         Task::VmCompare { kernel } => {
             let arguments = ["compare", "--jobs", "1", "tests/bpf"];
             vm_bench::run(&kernel, &arguments.map(str::to_owned), None)
@@ -128,6 +140,7 @@ fn main() -> anyhow::Result<()> {
         Task::Fuzz { seconds, only } => fuzz::run(seconds, only.as_deref()),
         Task::Sanitize { sanitizer } => sanitize::run(&sanitizer),
         Task::Foreign { machine, package } => foreign::run(machine.as_deref(), &package),
+        Task::Targets { target } => targets::run(target.as_deref()),
         Task::Ci { no_vm } => ci::run(!no_vm),
     }
 }

@@ -15,7 +15,7 @@ const TESTED: [&str; 4] = [
 ];
 
 const SCRIPT: &str = r#"
-for test in /tests/*; do
+for test in ${TESTS:-/tests}/*; do
 	echo "-- ${test##*/}"
 	$test --test-threads=1 --show-output || failed=$((failed + 1))
 done
@@ -32,6 +32,11 @@ pub(crate) fn run_on(
     versions: &[String],
     only: &[String],
 ) -> anyhow::Result<()> {
+    machine::run_in_each(arch, versions, &job(arch, only)?)
+}
+
+/// The tests as a job of a machine.
+pub(crate) fn job(arch: &Arch, only: &[String]) -> anyhow::Result<Job> {
     let programs = build(arch)?.into_iter().filter_map(|path| {
         let name = path.file_name()?.to_string_lossy().into_owned();
         match name == "purebpf" {
@@ -42,13 +47,12 @@ pub(crate) fn run_on(
             }
         }
     });
-    let job = Job {
+    Ok(Job {
         script: SCRIPT.to_owned(),
         programs: programs.collect(),
         fixtures: fixtures::of(arch)?,
         objects: None,
-    };
-    machine::run_in_each(arch, versions, &job)
+    })
 }
 
 /// Builds the test binaries and the program, and returns their paths.
