@@ -114,6 +114,11 @@ pub(crate) fn of(arch: &Arch) -> anyhow::Result<PathBuf> {
     need_compilers()?;
     let folder = run::cache("fixtures")?.join(arch.name);
     fs::create_dir_all(&folder)?;
+    // What is for a machine by its name is the same for all.
+    for file in files(&[".bpfeb.o", ".btf"])? {
+        let name = file.file_name().unwrap_or_default();
+        fs::copy(run::root().join(&file), folder.join(name))?;
+    }
     for source in files(&[".bpf.c"])? {
         let name = source.with_extension("o");
         let name = name.file_name().unwrap_or_default();
