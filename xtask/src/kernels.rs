@@ -83,10 +83,18 @@ fn one(
         config: find(&dir, "config")?,
         shell: match arch.cross {
             None => PathBuf::from("/bin/busybox"),
-            Some(_) => find(&dir, "busybox")?,
+            Some(_) => shell(&dir)?,
         },
         modules,
     })
+}
+
+fn shell(dir: &Path) -> anyhow::Result<PathBuf> {
+    let mut places = ["bin/busybox", "usr/bin/busybox"]
+        .map(|place| dir.join(place))
+        .into_iter();
+    let found = places.find(|place| place.exists());
+    found.with_context(|| format!("no busybox in {}", dir.display()))
 }
 
 fn modules(dir: &Path) -> anyhow::Result<PathBuf> {

@@ -14,7 +14,7 @@ use crate::{modules, run};
 
 const INIT: &str = include_str!("init.sh");
 /// Seconds that a machine may take; boots take 3 to 7, emulated tests several times the host's.
-const TIMEOUT: &str = "900";
+const TIMEOUT: &str = "1800";
 
 /// What is done in a machine.
 pub(crate) struct Job {

@@ -57,11 +57,15 @@ struct Column {
     /// The fixture that the next answer is about, and whether it was loaded whole.
     current: Option<(String, bool)>,
     failed: bool,
+    /// All that was said.
+    log: String,
 }
 
-/// Runs everything and writes the table; what failed is an error, once it is written.
+/// Runs everything and writes the table, after each kernel; what failed is an error, once all have run.
+/// What they said is kept in `target/kernels`.
 pub(crate) fn write() -> anyhow::Result<()> {
-    let mut columns = vec![host()?];
+    let mut columns = Vec::new();
+    add(&mut columns, host()?)?;
     for (arch, versions) in MACHINES {
         let arch = arch::named(arch)?;
         let job = job(arch)?;
@@ -75,16 +79,22 @@ pub(crate) fn write() -> anyhow::Result<()> {
                 say(&format!("kernel {}: {problem}", kernel.label));
                 column.failed = true;
             }
-            columns.push(column);
+            add(&mut columns, column)?;
         }
     }
-    fs::write(run::root().join(FILE), text(&columns)).with_context(|| format!("writing {FILE}"))?;
     let failed: Vec<_> = columns.iter().filter(|column| column.failed).collect();
     let names = failed.iter().map(|column| column.name.as_str());
     match names.collect::<Vec<_>>().join(", ") {
         names if names.is_empty() => Ok(()),
         names => anyhow::bail!("tests failed on {names}"),
     }
+}
+
+fn add(columns: &mut Vec<Column>, column: Column) -> anyhow::Result<()> {
+    let log = format!("{}.log", column.name.replace(' ', "-"));
+    fs::write(run::cache("kernels")?.join(log), &column.log)?;
+    columns.push(column);
+    fs::write(run::root().join(FILE), text(columns)).with_context(|| format!("writing {FILE}"))
 }
 
 fn job(arch: &'static Arch) -> anyhow::Result<Job> {
@@ -133,6 +143,8 @@ impl Column {
 
     /// Takes in what a kernel's answers say, and shows what went wrong.
     fn line(&mut self, line: &str) {
+        self.log.push_str(line);
+        self.log.push('\n');
         if let Some(json) = line.strip_prefix("@@FEATURES ") {
             self.features(&parsed(json));
         } else if let Some((code, name)) = line
