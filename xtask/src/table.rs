@@ -23,11 +23,11 @@ Kernels are Debian's, in QEMU (x86_64 unless said otherwise; s390x is big-endian
 
 /// Asks the program in a machine; lines of answers begin with `@@`.
 const QUESTIONS: &str = r#"
-echo "@@FEATURES $(purebpf feature --json)"
+printf '@@FEATURES %s\n' "$(purebpf feature --json)"
 for object in tests/bpf/*.bpf.o; do
 	purebpf load --json $object >/dev/null
 	echo "@@WHOLE $? ${object##*/}"
-	echo "@@EACH $(purebpf load --each --json $object)"
+	printf '@@EACH %s\n' "$(purebpf load --each --json $object)"
 done
 "#;
 
