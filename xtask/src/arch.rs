@@ -127,6 +127,19 @@ pub(crate) fn named(name: &str) -> anyhow::Result<&'static Arch> {
 }
 
 impl Arch {
+    /// The versions of its kernels that `wanted` stands for: itself, all, or the newest.
+    pub(crate) fn versions(&self, wanted: &str) -> impl Iterator<Item = &'static str> {
+        let rows = match wanted {
+            "all" => self.kernels,
+            "newest" => self.kernels.last().map_or(&[][..], std::slice::from_ref),
+            _ => {
+                let row = self.kernels.iter().find(|row| row.0 == wanted);
+                row.map_or(&[][..], std::slice::from_ref)
+            }
+        };
+        rows.iter().map(|row| row.0)
+    }
+
     pub(crate) fn target(&self) -> String {
         format!("{}-unknown-linux-gnu", self.name)
     }

@@ -30,14 +30,8 @@ pub(crate) struct Kernel {
 /// The kernels of these versions for a machine; `all` stands for every one, `newest` for the last.
 pub(crate) fn fetch(arch: &'static Arch, versions: &[String]) -> anyhow::Result<Vec<Kernel>> {
     let known = arch.kernels;
-    let newest = known.last().map_or("", |row| row.0);
-    let is_row = |wanted: &str, version: &str| match wanted {
-        "all" => true,
-        "newest" => version == newest,
-        wanted => wanted == version,
-    };
     for wanted in versions {
-        if !known.iter().any(|row| is_row(wanted, row.0)) {
+        if arch.versions(wanted).next().is_none() {
             let known: Vec<_> = known.iter().map(|row| row.0).collect();
             bail!(
                 "unknown kernel {wanted}; for {} there are {}, newest and all",
@@ -46,7 +40,10 @@ pub(crate) fn fetch(arch: &'static Arch, versions: &[String]) -> anyhow::Result<
             );
         }
     }
-    let is_wanted = |version| versions.iter().any(|wanted| is_row(wanted, version));
+    let is_wanted = |version| {
+        let mut all = versions.iter().flat_map(|wanted| arch.versions(wanted));
+        all.any(|wanted| wanted == version)
+    };
     known
         .iter()
         .filter(|row| is_wanted(row.0))

@@ -109,7 +109,7 @@ pub(crate) fn say(line: &str) {
 }
 
 fn initramfs(kernel: &Kernel, job: &Job) -> anyhow::Result<PathBuf> {
-    let dir = run::cache("vm/initramfs")?;
+    let dir = run::cache(&format!("vm/initramfs-{}", kernel.label))?;
     fs::remove_dir_all(&dir)?;
     for folder in [
         "bin",
@@ -155,8 +155,9 @@ fn initramfs(kernel: &Kernel, job: &Job) -> anyhow::Result<PathBuf> {
         let name = program.file_name().unwrap_or_default();
         fs::copy(program, dir.join(folder).join(name))?;
     }
-    let packed = dir.with_extension("cpio");
+    let packed = run::cache("vm")?.join(format!("initramfs-{}.cpio", kernel.label));
     pack(&dir, &packed)?;
+    fs::remove_dir_all(&dir)?;
     Ok(packed)
 }
 

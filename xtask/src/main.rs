@@ -64,7 +64,12 @@ enum Task {
         only: Vec<String>,
     },
     /// Run the tests on every kernel, the host's among them, and write `docs/kernels.md`
-    KernelsTable,
+    KernelsTable {
+        /// Only what has this name in the table, `6.12`, `host 6.18` or `s390x 7.2`, and the others
+        /// as they were; may be repeated
+        #[arg(long)]
+        only: Vec<String>,
+    },
     /// Compare every program and map of the fixtures with libbpf inside virtual machines
     VmCompare {
         /// As for `vm`
@@ -127,7 +132,7 @@ fn main() -> anyhow::Result<()> {
             machine,
             only,
         } => vm::run_on(arch::named(&machine)?, &kernel, &only),
-        Task::KernelsTable => table::write(),
+        Task::KernelsTable { only } => table::write(&only),
         Task::VmCompare { kernel } => {
             let arguments = ["compare", "--jobs", "1", "tests/bpf"];
             vm_bench::run(&kernel, &arguments.map(str::to_owned), None)

@@ -61,40 +61,54 @@ struct Column {
     log: String,
 }
 
-/// Runs everything and writes the table, after each kernel; what failed is an error, once all have run.
-/// What they said is kept in `target/kernels`.
-pub(crate) fn write() -> anyhow::Result<()> {
+/// Runs everything, or what has one of these names, and writes the table; what failed is an error, once
+/// all have run. What they say is kept in `target/kernels`, and read there of those that do not run.
+pub(crate) fn write(only: &[String]) -> anyhow::Result<()> {
     let mut columns = Vec::new();
-    add(&mut columns, host()?)?;
+    let mut add = |name: String, run: &dyn Fn(&mut Column) -> anyhow::Result<()>| {
+        let log = run::cache("kernels")?.join(format!("{}.log", name.replace(' ', "-")));
+        let mut column = Column::new(name);
+        if only.is_empty() || only.contains(&column.name) {
+            say(&format!("== {} ==", column.name));
+            run(&mut column)?;
+            fs::write(&log, &column.log)?;
+        } else if let Ok(kept) = fs::read_to_string(&log) {
+            kept.lines().for_each(|line| column.line(line));
+        } else {
+            return Ok(());
+        }
+        columns.push(column);
+        let text = text(&columns);
+        fs::write(run::root().join(FILE), text).with_context(|| format!("writing {FILE}"))
+    };
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let version = release.split('.').take(2).collect::<Vec<_>>().join(".");
+    add(format!("host {version}"), &host)?;
     for (arch, versions) in MACHINES {
         let arch = arch::named(arch)?;
-        let job = job(arch)?;
-        for kernel in machine::fetch(arch, &[versions.to_owned()])? {
-            let mut column = Column::new(match arch.cross {
-                None => kernel.version.to_owned(),
-                Some(_) => format!("{} {}", arch.name, kernel.version),
-            });
-            let status = machine::run_in(&kernel, &job, |line| column.line(line))?;
-            if let Some(problem) = status {
-                say(&format!("kernel {}: {problem}", kernel.label));
-                column.failed = true;
-            }
-            add(&mut columns, column)?;
+        for version in arch.versions(versions) {
+            let name = match arch.cross {
+                None => version.to_owned(),
+                Some(_) => format!("{} {version}", arch.name),
+            };
+            add(name, &|column| machine(arch, version, column))?;
         }
     }
-    let failed: Vec<_> = columns.iter().filter(|column| column.failed).collect();
-    let names = failed.iter().map(|column| column.name.as_str());
+    let failed = columns.iter().filter(|column| column.failed);
+    let names = failed.map(|column| column.name.as_str());
     match names.collect::<Vec<_>>().join(", ") {
         names if names.is_empty() => Ok(()),
         names => anyhow::bail!("tests failed on {names}"),
     }
 }
 
-fn add(columns: &mut Vec<Column>, column: Column) -> anyhow::Result<()> {
-    let log = format!("{}.log", column.name.replace(' ', "-"));
-    fs::write(run::cache("kernels")?.join(log), &column.log)?;
-    columns.push(column);
-    fs::write(run::root().join(FILE), text(columns)).with_context(|| format!("writing {FILE}"))
+fn machine(arch: &'static Arch, version: &str, column: &mut Column) -> anyhow::Result<()> {
+    let job = job(arch)?;
+    for kernel in machine::fetch(arch, &[version.to_owned()])? {
+        let status = machine::run_in(&kernel, &job, |line| column.line(line))?;
+        column.line(&format!("@@STATUS {}", status.as_deref().unwrap_or("ok")));
+    }
+    Ok(())
 }
 
 fn job(arch: &'static Arch) -> anyhow::Result<Job> {
@@ -104,7 +118,7 @@ fn job(arch: &'static Arch) -> anyhow::Result<Job> {
 }
 
 /// The same without a machine: the static programs run here as well.
-fn host() -> anyhow::Result<Column> {
+fn host(column: &mut Column) -> anyhow::Result<()> {
     let folder = run::cache("vm/host")?;
     fs::remove_dir_all(&folder)?;
     let job = job(arch::HOST)?;
@@ -114,10 +128,6 @@ fn host() -> anyhow::Result<Column> {
         let name = program.file_name().unwrap_or_default();
         std::os::unix::fs::symlink(program, place.join(name))?;
     }
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
-    let version = release.split('.').take(2).collect::<Vec<_>>().join(".");
-    let mut column = Column::new(format!("host {version}"));
-    say(&format!("== {} ==", column.name));
     let path = std::env::var("PATH").unwrap_or_default();
     let script = format!("failed=0\n{}\necho \"@@EXIT $failed@@\"\n", job.script);
     let said = run::output(
@@ -129,8 +139,12 @@ fn host() -> anyhow::Result<Column> {
             .env("RUST_BACKTRACE", "0"),
     )?;
     said.lines().for_each(|line| column.line(line));
-    column.failed = !said.ends_with("@@EXIT 0@@\n");
-    Ok(column)
+    let is_ok = said.ends_with("@@EXIT 0@@\n");
+    column.line(&format!(
+        "@@STATUS {}",
+        if is_ok { "ok" } else { "some failed" }
+    ));
+    Ok(())
 }
 
 impl Column {
@@ -158,6 +172,8 @@ impl Column {
             };
             self.fixtures
                 .insert(name, Fixture::new(is_whole, &parsed(json)));
+        } else if let Some(status) = line.strip_prefix("@@STATUS ") {
+            self.failed = status != "ok";
         } else if let Some((_, what)) = line.split_once("not on this kernel: ") {
             self.missing.insert(what.trim().to_owned());
         } else if line.contains("FAILED") || line.contains("panicked") {
