@@ -20,6 +20,8 @@ pub(crate) fn run(only: Option<&str>, crates: &[String]) -> anyhow::Result<()> {
 fn test(machine: &Arch, crates: &[String]) -> anyhow::Result<()> {
     let mut command = machine.cargo("test")?;
     command
+        // As for virtual machines, so that the standard library is built once.
+        .args(["--profile", "vm"])
         .args(["--lib", "--tests", "--all-features"])
         // One takes seconds there.
         .env("RUST_BACKTRACE", "0");
@@ -34,7 +36,8 @@ fn test(machine: &Arch, crates: &[String]) -> anyhow::Result<()> {
 /// Plans made there and here, for the same kernels, have to be the same, byte for byte.
 fn compare_plans(machine: &Arch) -> anyhow::Result<()> {
     let example = ["-q", "-p", "purebpf-plan", "--example", "plans"];
-    let there = run::output(machine.cargo("run")?.args(example))?;
+    let mut emulated = machine.cargo("run")?;
+    let there = run::output(emulated.args(["--profile", "vm"]).args(example))?;
     let here = run::output(run::command("cargo").arg("run").args(example))?;
     let mut lines = here.lines().zip(there.lines());
     match lines.find(|(here, there)| here != there) {
