@@ -265,7 +265,11 @@ fn sections_of_many_traced_functions_attach_by_themselves() {
     for program in ["on_fentry_multi", "on_fexit_multi_s", "on_fsession_multi"] {
         let mut spec = open("sections.bpf.o");
         spec.load_only([program]).unwrap();
-        let link = purebpf::load(&spec).unwrap().attach(program).unwrap();
+        let link = match purebpf::load(&spec).unwrap().attach(program) {
+            // Kernels of some machines have the type of link, and no way to make one.
+            Err(error) if lacks(error.errno() == Some(95), "many traced functions") => return,
+            link => link.unwrap(),
+        };
         assert_eq!(link.info().unwrap().link_type, LinkType::TRACING_MULTI);
     }
 }
