@@ -224,7 +224,7 @@ fn cgroup_skb_sees_a_packet() {
 
 #[test]
 fn fentry_and_fexit_see_a_function_of_the_kernel() {
-    if !common::root() {
+    if !common::root() || !common::jit() {
         return;
     }
     let mut spec = open("fentry.bpf.o");
@@ -259,13 +259,17 @@ fn fentry_and_fexit_see_a_function_of_the_kernel() {
 
 #[test]
 fn sections_of_many_traced_functions_attach_by_themselves() {
-    if !common::root() || older_than(7, 2) {
+    if !common::root() || older_than(7, 2) || !common::jit() {
         return;
     }
     for program in ["on_fentry_multi", "on_fexit_multi_s", "on_fsession_multi"] {
         let mut spec = open("sections.bpf.o");
         spec.load_only([program]).unwrap();
-        let link = purebpf::load(&spec).unwrap().attach(program).unwrap();
+        let link = match purebpf::load(&spec).unwrap().attach(program) {
+            // Kernels of some machines have the type of link, and no way to make one.
+            Err(error) if lacks(error.errno() == Some(95), "many traced functions") => return,
+            link => link.unwrap(),
+        };
         assert_eq!(link.info().unwrap().link_type, LinkType::TRACING_MULTI);
     }
 }

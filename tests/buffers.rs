@@ -325,7 +325,7 @@ fn nothing_is_left_of_a_perf_buffer() {
 
 #[test]
 fn orders_are_taken_by_the_program() {
-    if !common::root() || older_than(6, 1) {
+    if !common::root() || older_than(6, 1) || !common::jit() {
         return;
     }
     let mut spec = open("buffers.bpf.o");
@@ -366,7 +366,7 @@ fn orders_are_taken_by_the_program() {
 
 #[test]
 fn an_order_waits_until_the_program_made_room() {
-    if !common::root() || older_than(6, 1) {
+    if !common::root() || older_than(6, 1) || !common::jit() {
         return;
     }
     let mut spec = open("buffers.bpf.o");
@@ -388,7 +388,7 @@ fn an_order_waits_until_the_program_made_room() {
 
 #[test]
 fn an_order_that_waits_for_more_room_than_there_is_does_not_spin() {
-    if !common::root() || older_than(6, 1) {
+    if !common::root() || older_than(6, 1) || !common::jit() {
         return;
     }
     let mut spec = open("buffers.bpf.o");

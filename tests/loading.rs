@@ -248,7 +248,7 @@ fn refuses(name: &str, target: &Program) -> bool {
 
 #[test]
 fn a_function_of_another_program_is_replaced() {
-    if !common::root() || older_than(5, 10) {
+    if !common::root() || !common::jit() || older_than(5, 10) {
         return;
     }
     let target = judged();
@@ -281,7 +281,7 @@ fn a_function_of_another_program_is_replaced() {
 
 #[test]
 fn a_function_of_another_program_is_traced() {
-    if !common::root() || older_than(5, 10) {
+    if !common::root() || !common::jit() || older_than(5, 10) {
         return;
     }
     let target = judged();
@@ -444,7 +444,7 @@ fn a_switch_jumps_by_its_table() {
     assert_eq!((outer.len(), inner_table.len()), (8, 7));
     assert!(inner_table.iter().all(|insn| *insn >= inner));
 
-    if !common::root() || older_than(6, 19) {
+    if !common::root() || older_than(6, 19) || !common::jit() {
         return;
     }
     let mut result = |choice: u32, before: u64| {

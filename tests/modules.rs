@@ -65,7 +65,7 @@ fn run(object: &Object, program: &str) -> u32 {
 
 #[test]
 fn kernel_functions_of_modules_are_called() {
-    if !conntrack() {
+    if !conntrack() || !common::jit() {
         return;
     }
     for program in ["look_up_from_tc", "look_up_from_xdp"] {
@@ -79,7 +79,7 @@ fn kernel_functions_of_modules_are_called() {
 
 #[test]
 fn functions_of_modules_that_may_be_missing_are_asked_for_by_address() {
-    if !conntrack() || support::older_than(6, 12) {
+    if !conntrack() || !common::jit() || support::older_than(6, 12) {
         return;
     }
     let spec = only("modules.bpf.o", &["look_up_from_tc", "others_are_missing"]);
@@ -100,7 +100,7 @@ fn functions_of_modules_that_may_be_missing_are_asked_for_by_address() {
 
 #[test]
 fn a_function_of_a_module_is_traced() {
-    if !conntrack() {
+    if !conntrack() || !common::jit() {
         return;
     }
     let caller = purebpf::load(&only("module_functions.bpf.o", &["look_up_from_tc"])).unwrap();
@@ -119,7 +119,7 @@ fn a_function_of_a_module_is_traced() {
 
 #[test]
 fn many_functions_of_a_module_are_traced_by_one_link() {
-    if !conntrack() || support::older_than(7, 2) {
+    if !conntrack() || !common::jit() || support::older_than(7, 2) {
         return;
     }
     let caller = purebpf::load(&only("module_functions.bpf.o", &["look_up_from_tc"])).unwrap();

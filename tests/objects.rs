@@ -176,7 +176,7 @@ fn maps_have_the_attributes_and_values_that_the_file_says() {
 
 #[test]
 fn subprograms_and_callbacks_run() {
-    if !common::root() || older_than(5, 13) {
+    if !common::root() || !common::jit() || older_than(5, 13) {
         return;
     }
     let spec = open("subprograms.bpf.o");
@@ -420,7 +420,7 @@ fn is_available(congestion: &str) -> bool {
 
 #[test]
 fn struct_ops_carries_a_connection_until_its_link_is_dropped() {
-    if !common::root() {
+    if !common::root() || !common::jit() {
         return;
     }
     let spec = open("struct_ops.bpf.o");
@@ -466,6 +466,9 @@ fn struct_ops_member_that_the_kernel_lacks_may_only_be_zero() {
         let btf = std::sync::Arc::new(purebpf::btf::Btf::parse(bytes).ok()?);
         Some(purebpf::plan::DescribedKernel::new(0x06_12_00).btf(btf))
     };
+    if !common::jit() {
+        return;
+    }
     let Some(kernel) = kernel() else {
         assert!(!common::root(), "the kernel has no BTF");
         return;
@@ -505,7 +508,7 @@ fn struct_ops_members_are_edited_by_name() {
     assert!(ops.set_program("flags", Some("plain_set_state")).is_err());
     let error = ops.get("colour").unwrap_err().to_string();
     assert!(error.contains("`cong_avoid`"), "{error}");
-    if !common::root() {
+    if !common::root() || !common::jit() {
         return;
     }
     // What is no member any more is not loaded; a kernel may do without the member.
@@ -522,7 +525,7 @@ fn struct_ops_members_are_edited_by_name() {
 
 #[test]
 fn variables_in_an_arena_are_shared_with_user_space() {
-    if !common::root() || older_than(6, 9) {
+    if !common::root() || !common::jit() || older_than(6, 9) {
         return;
     }
     let spec = open("arena.bpf.o");
@@ -546,7 +549,7 @@ fn variables_in_an_arena_are_shared_with_user_space() {
 
 #[test]
 fn arenas_at_the_same_address_are_loaded_side_by_side() {
-    if !common::root() || older_than(6, 9) {
+    if !common::root() || !common::jit() || older_than(6, 9) {
         return;
     }
     let mut spec = open("arena.bpf.o");

@@ -15,7 +15,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use purebpf::btf::{Btf, Kind, TypeId, TypeKind};
-use purebpf::insn::opcode;
+use purebpf::insn::{Endian, opcode};
 use purebpf::plan::{
     AttachPlan, DescribedKernel, Error, Feature, KernelType, ModuleBtf, Reference, TargetKernel,
 };
@@ -46,6 +46,10 @@ impl Asked {
 impl TargetKernel for Asked {
     fn version(&self) -> u32 {
         self.kernel.version()
+    }
+
+    fn endian(&self) -> Option<Endian> {
+        self.kernel.endian()
     }
 
     fn btf(&self) -> Result<Arc<Btf>, Error> {

@@ -20,7 +20,7 @@ use support::{lacks, open};
 
 #[test]
 fn what_a_program_prints_is_read_from_its_streams() {
-    if !common::root() || common::older_than(6, 18, "streams of programs") {
+    if !common::root() || !common::jit() || common::older_than(6, 18, "streams of programs") {
         return;
     }
     let object = purebpf::load(&open("streams.bpf.o")).unwrap();

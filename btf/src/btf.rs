@@ -43,7 +43,8 @@ pub(crate) struct RawType<'a> {
 }
 
 impl Btf {
-    /// The byte order that the BTF was in when it was read; in memory it is always the host's.
+    /// The byte order that the BTF was in when it was read, and that its copies and changed forms
+    /// keep: that of the machine it describes. In memory it is always the host's.
     #[must_use]
     #[doc(alias = "btf__endianness")]
     pub fn endian(&self) -> Endian {

@@ -42,7 +42,7 @@ impl Btf {
         }
         let needed = self.needed_of_base()?;
         let mut ids = vec![TypeId::VOID; self.len() as usize];
-        let mut base = BtfBuilder::new();
+        let mut base = BtfBuilder::new().endian(self.endian());
         let mut copy = Copy::with_base(self);
         for id in &needed {
             let new = match (self.ty(*id)?.kind, self.name(*id)?) {

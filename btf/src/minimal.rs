@@ -155,7 +155,9 @@ impl MinimalBtf {
         }
         // What is not kept is void: only pointers get by without what they refer to.
         let new = |id: TypeId| ids.get(id.0 as usize).copied().unwrap_or_default();
-        let mut builder = BtfBuilder::new().pointer_size(target.pointer_size());
+        let mut builder = BtfBuilder::new()
+            .pointer_size(target.pointer_size())
+            .endian(target.endian());
         let mut copy = Copy::with_base(target);
         for id in own {
             let name = target.name(id)?;

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use purebpf::RunningKernel;
-use purebpf::btf::Btf;
+use purebpf::btf::{self, Btf};
+use purebpf::insn::Endian;
 use purebpf::plan::{DescribedKernel, Error, Feature, ModuleBtf, TargetKernel};
 
 use crate::source;
@@ -150,6 +151,13 @@ struct Foreign {
 impl TargetKernel for Foreign {
     fn version(&self) -> u32 {
         self.version.unwrap_or_else(|| self.host.version())
+    }
+
+    fn endian(&self) -> Option<Endian> {
+        Some(match self.btf.endian() {
+            btf::Endian::Little => Endian::Little,
+            btf::Endian::Big => Endian::Big,
+        })
     }
 
     fn btf(&self) -> Result<Arc<Btf>, Error> {

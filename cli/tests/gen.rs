@@ -46,6 +46,7 @@ fn generate(object: &str, form: &str, output: &PathBuf) -> Output {
 }
 
 #[test]
+#[cfg(target_endian = "little")]
 fn a_loader_as_rust_is_the_file_that_tests_of_the_library_are_built_with() {
     let folder = Folder::new("rust");
     let output = generate("minimal.bpf.o", "rust", &folder.file("light.rs"));

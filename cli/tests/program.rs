@@ -251,11 +251,9 @@ fn load_each_says_what_the_kernel_said() {
 fn a_file_that_is_no_object_is_named() {
     let output = run(&["plan", "/proc/self/exe"]);
     assert!(!output.status.success());
-    assert_eq!(
-        text(&output).lines().next().unwrap(),
-        "error: opening /proc/self/exe: the object file is malformed: not a BPF object: \
-         ELF type is 3, expected 1 (relocatable)"
-    );
+    let said = text(&output);
+    let expected = "error: opening /proc/self/exe: the object file is malformed: not a BPF object: ELF type is ";
+    assert!(said.starts_with(expected), "{said}");
     let output = run(&["load", "/no/such/file", "--json"]);
     let failure = json(&output);
     assert_eq!(failure["phase"], "open");

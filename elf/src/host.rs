@@ -18,6 +18,7 @@ use crate::budget::Budget;
 
 mod data;
 mod debug;
+mod system;
 
 use data::{Data, Positioned};
 use debug::Segments;

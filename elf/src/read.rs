@@ -36,7 +36,7 @@ pub(crate) fn object(file: &Bytes) -> Result<Object, Error> {
     };
     let functions = functions(file, &sections, &symbols, byte_order)?;
     let license = license(&sections);
-    let version = version(&sections)?;
+    let version = version(&sections, byte_order)?;
     Ok(Object {
         endian: byte_order,
         sections,
@@ -373,13 +373,12 @@ fn license(sections: &[Section]) -> String {
     }
 }
 
-fn version(sections: &[Section]) -> Result<Option<u32>, Error> {
+fn version(sections: &[Section], endian: Endian) -> Result<Option<u32>, Error> {
     let Some(section) = sections.iter().rfind(|s| s.kind == SectionKind::Version) else {
         return Ok(None);
     };
     match <[u8; 4]>::try_from(&*section.data) {
-        // The number is the compiler's, in this machine's order, as libbpf reads it.
-        Ok(bytes) => Ok(Some(u32::from_ne_bytes(bytes))),
+        Ok(bytes) => Ok(Some(endian.u32(bytes))),
         Err(_) => Err(Error::Section {
             section: section.name.clone(),
             offset: section.offset,

@@ -15,7 +15,7 @@ use std::path::Path;
 
 use common::attached::{perf_details, probe_modes, runs_while_attached, told};
 use common::{
-    FileSystem, attributes, count, counter, counting, counting_here, kernel_type, lacks, load,
+    FileSystem, attributes, count, counter, counting, counting_here, jit, kernel_type, lacks, load,
     load_for, load_unless_refused, older_than, only_here, root, since, storing_cookie, tracefs,
 };
 use purebpf_btf::Kind;
@@ -352,7 +352,7 @@ fn kprobes_of_many_functions_have_their_cookies() {
 
 #[test]
 fn functions_traced_by_type_are_one_link() {
-    if !root() || !tracefs() || older_than(7, 2, "links of many functions by type") {
+    if !root() || !jit() || !tracefs() || older_than(7, 2, "links of many functions by type") {
         return;
     }
     let functions = [FUNCTION, "proc_thread_self_get_link"];
@@ -450,7 +450,7 @@ fn load_on(
 
 #[test]
 fn function_is_traced_at_its_start_and_return() {
-    if !root() {
+    if !root() || !jit() {
         return;
     }
     for attach_type in [AttachType::TRACE_FENTRY, AttachType::TRACE_FEXIT] {
@@ -496,7 +496,7 @@ fn function_is_traced_at_its_start_and_return() {
 
 #[test]
 fn traced_function_has_its_cookie() {
-    if !root() || older_than(6, 0, "cookies of tracing links") {
+    if !root() || !jit() || older_than(6, 0, "cookies of tracing links") {
         return;
     }
     let map = counter();
@@ -534,7 +534,7 @@ fn refuses(program_type: ProgramType, attach_type: AttachType, function: &str) {
 
 #[test]
 fn modified_function_returns_what_the_program_does() {
-    if root() {
+    if root() && jit() {
         let attach_type = AttachType::MODIFY_RETURN;
         refuses(ProgramType::TRACING, attach_type, "security_inode_readlink");
     }

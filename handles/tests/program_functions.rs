@@ -11,7 +11,9 @@
 mod common;
 
 use common::attached::runs_while_attached;
-use common::{attributes, count, counter, counting, load_unless_refused, older_than, root, since};
+use common::{
+    attributes, count, counter, counting, jit, load_unless_refused, older_than, root, since,
+};
 use purebpf_btf::{BtfBuilder, IntEncoding, Linkage, NewParam, TypeId};
 use purebpf_handles::attach::Trace;
 use purebpf_handles::program::{AttachTo, ExtensionInfo};
@@ -91,7 +93,7 @@ fn run(program: &Program) -> u32 {
 
 #[test]
 fn function_of_a_program_is_replaced() {
-    if !root() || older_than(5, 6, "extensions") {
+    if !root() || !jit() || older_than(5, 6, "extensions") {
         return;
     }
     let functions = Functions::load();
@@ -155,7 +157,7 @@ fn function_of_a_program_is_replaced() {
 
 #[test]
 fn program_is_traced_at_its_start_and_return() {
-    if !root() {
+    if !root() || !jit() {
         return;
     }
     let functions = Functions::load();

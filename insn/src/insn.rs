@@ -21,6 +21,26 @@ impl Endian {
         Self::Big
     };
 
+    /// A number that was written in this order.
+    #[must_use]
+    #[inline]
+    pub const fn u32(self, bytes: [u8; 4]) -> u32 {
+        match self {
+            Self::Little => u32::from_le_bytes(bytes),
+            Self::Big => u32::from_be_bytes(bytes),
+        }
+    }
+
+    /// A number that was written in this order.
+    #[must_use]
+    #[inline]
+    pub const fn u64(self, bytes: [u8; 8]) -> u64 {
+        match self {
+            Self::Little => u64::from_le_bytes(bytes),
+            Self::Big => u64::from_be_bytes(bytes),
+        }
+    }
+
     /// Whether data of this order can be used here as it is.
     #[must_use]
     pub const fn is_host(self) -> bool {
@@ -28,6 +48,15 @@ impl Endian {
             (self, Self::HOST),
             (Self::Little, Self::Little) | (Self::Big, Self::Big)
         )
+    }
+}
+
+impl std::fmt::Display for Endian {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Little => "little-endian",
+            Self::Big => "big-endian",
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use purebpf_handles::program::Reference;
 use purebpf_handles::{CallError, Map, MapAttributes, Program, ProgramAttributes, UpdateFlags};
-use purebpf_insn::{MapType, ProgramFlags, ProgramType};
+use purebpf_insn::{Endian, MapType, ProgramFlags, ProgramType};
 use purebpf_plan::light::{ContextLayout, LightLoader};
 use purebpf_syscall::{LoaderRun, prog_run_loader};
 
@@ -57,8 +57,9 @@ impl LightOptions {
 #[doc(alias = "bpf_load_and_run")]
 pub fn run(loader: &LightLoader, options: &LightOptions) -> Result<Object, Error> {
     if !loader.endian.is_host() {
-        return Err(Error::Plan(purebpf_plan::Error::Unsupported {
-            what: "running a loader program of the other byte order".to_owned(),
+        return Err(Error::Plan(purebpf_plan::Error::ByteOrder {
+            object: loader.endian,
+            kernel: Endian::HOST,
         }));
     }
     let request = Request::new(loader, options)?;

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use purebpf_btf::{Btf, BtfData};
 use purebpf_elf::find_section;
 use purebpf_handles::{BtfId, BtfObject, Token};
+use purebpf_insn::Endian;
 use purebpf_plan::{Error, Feature, ModuleBtf, TargetKernel};
 use purebpf_syscall::{host, map_kernel_file};
 
@@ -270,6 +271,10 @@ impl TargetKernel for RunningKernel {
             .0
             .version
             .get_or_init(|| host::kernel_version().map_or(0, host::version_code))
+    }
+
+    fn endian(&self) -> Option<Endian> {
+        Some(Endian::HOST)
     }
 
     fn btf(&self) -> Result<Arc<Btf>, Error> {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use purebpf_insn::Endian;
+
 use crate::{Place, SourceLine};
 
 /// An error of something that the target kernel was asked for.
@@ -22,6 +24,14 @@ pub enum Error {
     /// The file is no BPF object.
     #[error("the object file is malformed")]
     Elf(#[from] purebpf_elf::Error),
+    /// The object was compiled for machines of the other byte order.
+    #[error("the object is {object}, the kernel {kernel}")]
+    ByteOrder {
+        /// That of the object.
+        object: Endian,
+        /// That of the kernel.
+        kernel: Endian,
+    },
     /// The object's own BTF, or that of the kernel, is malformed or lacks something.
     #[error("{what}")]
     Btf {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use purebpf_btf::Btf;
+use purebpf_insn::Endian;
 
 use crate::{Error, Feature};
 
@@ -19,6 +20,10 @@ pub struct ModuleBtf {
 pub trait TargetKernel {
     /// Version as `LINUX_VERSION_CODE`: `(a << 16) + (b << 8) + min(c, 255)`.
     fn version(&self) -> u32;
+
+    /// The byte order of its machine; nothing if that is not known, and objects of either are
+    /// planned.
+    fn endian(&self) -> Option<Endian>;
 
     /// The kernel's own BTF.
     ///
@@ -140,6 +145,14 @@ impl DescribedKernel {
     }
 }
 
+/// The byte order of the machine that BTF was made for.
+pub(crate) fn of_btf(btf: &Btf) -> Endian {
+    match btf.endian() {
+        purebpf_btf::Endian::Little => Endian::Little,
+        purebpf_btf::Endian::Big => Endian::Big,
+    }
+}
+
 fn undescribed(what: &str) -> Error {
     Error::Kernel {
         what: format!("{what} (it was not given)"),
@@ -150,6 +163,11 @@ fn undescribed(what: &str) -> Error {
 impl TargetKernel for DescribedKernel {
     fn version(&self) -> u32 {
         self.version
+    }
+
+    /// That of its BTF.
+    fn endian(&self) -> Option<Endian> {
+        self.btf.as_ref().map(|btf| of_btf(btf))
     }
 
     fn btf(&self) -> Result<Arc<Btf>, Error> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use purebpf_btf::{Btf, TypeId};
-use purebpf_insn::{AttachType, Insn, MapFlags, MapType, ProgramFlags, ProgramType};
+use purebpf_insn::{AttachType, Endian, Insn, MapFlags, MapType, ProgramFlags, ProgramType};
 
 use crate::{Error, MapOrigin, PinPolicy, Poison, SourceLine};
 
@@ -14,6 +14,10 @@ use crate::{Error, MapOrigin, PinPolicy, Poison, SourceLine};
 pub struct Plan {
     /// Name of the object.
     pub object: String,
+    /// The byte order of the object and of the kernels that may get it. What the kernel takes as bytes
+    /// is in it: BTF and the contents of maps. Instructions and [`Info`] are numbers of this machine:
+    /// [`Insn::to_bytes`] and [`Info::to_bytes`] write them for the kernel.
+    pub endian: Endian,
     /// License of the programs.
     pub license: String,
     /// Kernel version that programs say they are made for.
@@ -148,12 +152,13 @@ pub struct InsnReference {
     pub to: Reference,
 }
 
-/// Function or line information of a program, as the kernel takes it.
+/// Function or line information of a program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Info {
     /// Bytes of a record.
     pub record_size: u32,
-    /// The records; offsets count instructions of the program.
+    /// The records: words of 32 bits in the byte order of this machine; offsets count instructions
+    /// of the program.
     pub records: Vec<u8>,
 }
 
@@ -164,6 +169,20 @@ impl Info {
         let size = usize::try_from(self.record_size).unwrap_or(0);
         let count = self.records.len().checked_div(size).unwrap_or(0);
         u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    /// The records as kernels of a byte order take them.
+    #[must_use]
+    pub fn to_bytes(&self, endian: Endian) -> Vec<u8> {
+        let mut bytes = self.records.clone();
+        if !endian.is_host() {
+            bytes
+                .as_chunks_mut::<4>()
+                .0
+                .iter_mut()
+                .for_each(|word| word.reverse());
+        }
+        bytes
     }
 }
 

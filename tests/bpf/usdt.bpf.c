@@ -4,11 +4,25 @@
 #include <bpf/bpf_helpers.h>
 
 /* The header takes these from the kernel's own. */
+#if defined(__TARGET_ARCH_x86)
 struct pt_regs {
 	unsigned long r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi;
 	unsigned long orig_rax, rip, cs, eflags, rsp, ss;
 };
-#define __TARGET_ARCH_x86
+#elif defined(__TARGET_ARCH_arm64)
+struct user_pt_regs {
+	__u64 regs[31], sp, pc, pstate;
+};
+#else
+struct pt_regs;
+typedef struct {
+	unsigned long args[1];
+	struct {
+		unsigned long mask, addr;
+	} psw;
+	unsigned long gprs[16];
+} user_pt_regs;
+#endif
 #include <bpf/usdt.bpf.h>
 
 char LICENSE[] SEC("license") = "GPL";

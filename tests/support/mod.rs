@@ -108,6 +108,10 @@ pub fn variable(object: &Object, spec: &ObjectSpec, section: &str, name: &str) -
 /// A value of at most 8 bytes as a number.
 pub fn number(bytes: &[u8]) -> u64 {
     let mut wide = [0; 8];
-    wide[..bytes.len()].copy_from_slice(bytes);
-    u64::from_le_bytes(wide)
+    let start = match cfg!(target_endian = "little") {
+        true => 0,
+        false => 8 - bytes.len(),
+    };
+    wide[start..start + bytes.len()].copy_from_slice(bytes);
+    u64::from_ne_bytes(wide)
 }

@@ -8,9 +8,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use sha2::{Digest as _, Sha256};
 
+use crate::arch::{self, Arch};
 use crate::run;
 
-const FOLDERS: [&str; 2] = ["tests/bpf", "cli/bpf"];
+/// Where the tests have theirs.
+pub(crate) const FOLDER: &str = "tests/bpf";
+const FOLDERS: [&str; 2] = [FOLDER, "cli/bpf"];
 const MANIFEST: &str = "tests/bpf/MANIFEST";
 
 /// Sources that only a newer compiler understands, and what it is told.
@@ -18,6 +21,20 @@ const NEWER: [(&str, &[&str]); 1] = [(
     "jumps.bpf.c",
     &["-mcpu=v4", "-mllvm", "--bpf-min-jump-table-entries=3"],
 )];
+
+/// Sources that are compiled for big-endian machines as well; their objects end with `.bpfeb.o`.
+const BIG_ENDIAN: [&str; 10] = [
+    "arg_ctx",
+    "bits",
+    "core",
+    "externs",
+    "globals",
+    "jumps",
+    "maps",
+    "minimal",
+    "processes",
+    "subprograms",
+];
 
 /// A program of the host, and where its debug information goes.
 const HOST: &str = "tests/host";
@@ -38,7 +55,7 @@ fn files(endings: &[&str]) -> anyhow::Result<Vec<PathBuf>> {
 
 fn manifest() -> anyhow::Result<String> {
     let mut text = String::new();
-    let mut all = files(&[".bpf.c", ".bpf.o", ".h"])?;
+    let mut all = files(&[".bpf.c", ".bpf.o", ".bpfeb.o", ".btf", ".h"])?;
     all.extend(["probed.c", "probed", "probed.debug"].map(|name| Path::new(HOST).join(name)));
     for file in all {
         let bytes = fs::read(run::root().join(&file))?;
@@ -52,8 +69,7 @@ fn manifest() -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// Compiles every fixture, with clang 19 where that will do, and writes the manifest.
-pub(crate) fn build() -> anyhow::Result<()> {
+fn need_compilers() -> anyhow::Result<()> {
     run::need(
         &[
             "clang-19",
@@ -70,37 +86,75 @@ pub(crate) fn build() -> anyhow::Result<()> {
             "libbpf-dev",
             "linux-libc-dev",
         ],
-    )?;
+    )
+}
+
+/// Compiles every fixture, with clang 19 where that will do, and writes the manifest.
+pub(crate) fn build() -> anyhow::Result<()> {
+    need_compilers()?;
     for source in files(&[".bpf.c"])? {
-        let folder = run::root().join(source.parent().unwrap_or(Path::new("")));
-        let name = source
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        let object = name.replace(".bpf.c", ".bpf.o");
-        let newer = NEWER.iter().find(|(newer, _)| *newer == name);
-        let (compiler, target) = match newer {
-            Some((_, arguments)) => ("clang-22", *arguments),
-            None => ("clang-19", &["-mcpu=v3"][..]),
-        };
-        run::check(
-            run::command(compiler)
-                .current_dir(&folder)
-                .args(["-g", "-O2", "--target=bpf", "-mlittle-endian"])
-                .args(target)
-                .args(["-Wall", "-Werror", "-I/usr/include/x86_64-linux-gnu"])
-                // Nothing of this machine may be in the object.
-                .args(["-fdebug-compilation-dir=.", "-c", &name, "-o", &object]),
-        )?;
-        run::check(
-            run::command("llvm-strip-19")
-                .current_dir(&folder)
-                .args(["-g", &object]),
-        )?;
+        compile(&source, arch::HOST, &source.with_extension("o"))?;
+        let name = source.file_name().unwrap_or_default().to_string_lossy();
+        let stem = name.trim_end_matches(".bpf.c");
+        if BIG_ENDIAN.contains(&stem) {
+            let object = source.with_file_name(format!("{stem}.bpfeb.o"));
+            compile(&source, arch::BIG_ENDIAN, &object)?;
+        }
     }
     build_host()?;
     fs::write(run::root().join(MANIFEST), manifest()?).context("writing the manifest")
+}
+
+/// The folder of the tests' objects for a machine: the committed ones, or else some that are
+/// compiled now.
+pub(crate) fn of(arch: &Arch) -> anyhow::Result<PathBuf> {
+    if arch.cross.is_none() {
+        return Ok(run::root().join(FOLDER));
+    }
+    need_compilers()?;
+    let folder = run::cache("fixtures")?.join(arch.name);
+    fs::create_dir_all(&folder)?;
+    // What is for a machine by its name is the same for all.
+    for file in files(&[".bpfeb.o", ".btf"])? {
+        let name = file.file_name().unwrap_or_default();
+        fs::copy(run::root().join(&file), folder.join(name))?;
+    }
+    for source in files(&[".bpf.c"])? {
+        let name = source.with_extension("o");
+        let name = name.file_name().unwrap_or_default();
+        compile(&source, arch, &folder.join(name))?;
+    }
+    Ok(folder)
+}
+
+/// Compiles a source for a machine: its byte order, and the layout of its registers.
+fn compile(source: &Path, arch: &Arch, object: &Path) -> anyhow::Result<()> {
+    let folder = run::root().join(source.parent().unwrap_or(Path::new("")));
+    let name = source.file_name().unwrap_or_default();
+    let object = run::root().join(object);
+    let newer = NEWER.iter().find(|(newer, _)| name == *newer);
+    let (compiler, target) = match newer {
+        Some((_, arguments)) => ("clang-22", *arguments),
+        None => ("clang-19", &["-mcpu=v3"][..]),
+    };
+    let order = match arch.is_big_endian {
+        true => "-mbig-endian",
+        false => "-mlittle-endian",
+    };
+    run::check(
+        run::command(compiler)
+            .current_dir(&folder)
+            .args(["-g", "-O2", "--target=bpf", order])
+            .arg(format!("-D__TARGET_ARCH_{}", arch.registers))
+            .args(target)
+            .args(["-Wall", "-Werror", "-I/usr/include/x86_64-linux-gnu"])
+            // Nothing of this machine may be in the object.
+            .args(["-fdebug-compilation-dir=.", "-c"])
+            .arg(name)
+            .arg("-o")
+            .arg(&object),
+    )?;
+    run::check(run::command("llvm-strip-19").arg("-g").arg(&object))
 }
 
 /// Compiles the program that probes are set on, and takes its symbols and debug information away

@@ -5,79 +5,93 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
+use crate::arch::Arch;
 use crate::run;
 
-/// Kernel version, Debian suite that has it, and the package; a meta package where possible, since
-/// old versions vanish.
-const KERNELS: &[(&str, &str, &str)] = &[
-    ("5.10", "bullseye", META),
-    ("6.1", "bookworm", META),
-    ("6.12", "trixie", META),
-    (
-        "6.18",
-        "trixie-backports",
-        "linux-image-6.18.15+deb13-cloud-amd64",
-    ),
-    ("7.2", "sid", META),
-];
-
-const META: &str = "linux-image-cloud-amd64";
 const SOURCES: &str = "/etc/apt/sources.list.d/debian.sources";
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// A kernel that can be booted.
 pub(crate) struct Kernel {
+    pub(crate) arch: &'static Arch,
     pub(crate) version: &'static str,
+    /// Version and machine.
+    pub(crate) label: String,
     pub(crate) image: PathBuf,
     pub(crate) config: PathBuf,
+    /// A static shell with the usual commands.
+    pub(crate) shell: PathBuf,
     /// The folder of its modules.
     pub(crate) modules: PathBuf,
     /// What `uname -r` says in it.
     pub(crate) release: String,
 }
 
-/// The kernels of these versions; `all` stands for every one.
-pub(crate) fn fetch(versions: &[String]) -> anyhow::Result<Vec<Kernel>> {
-    let is_wanted = |version| {
-        versions
-            .iter()
-            .any(|wanted| wanted == version || wanted == "all")
-    };
-    let unknown = versions
-        .iter()
-        .find(|wanted| *wanted != "all" && !KERNELS.iter().any(|row| row.0 == wanted.as_str()));
-    if let Some(unknown) = unknown {
-        let known: Vec<_> = KERNELS.iter().map(|row| row.0).collect();
-        bail!(
-            "unknown kernel {unknown}; there are {} and all",
-            known.join(", ")
-        );
+/// The kernels of these versions for a machine; `all` stands for every one, `newest` for the last.
+pub(crate) fn fetch(arch: &'static Arch, versions: &[String]) -> anyhow::Result<Vec<Kernel>> {
+    let known = arch.kernels;
+    for wanted in versions {
+        if arch.versions(wanted).next().is_none() {
+            let known: Vec<_> = known.iter().map(|row| row.0).collect();
+            bail!(
+                "unknown kernel {wanted}; for {} there are {}, newest and all",
+                arch.name,
+                known.join(", ")
+            );
+        }
     }
-    KERNELS
+    let is_wanted = |version| {
+        let mut all = versions.iter().flat_map(|wanted| arch.versions(wanted));
+        all.any(|wanted| wanted == version)
+    };
+    known
         .iter()
         .filter(|row| is_wanted(row.0))
         .map(|(version, suite, package)| {
-            one(version, suite, package)
+            one(arch, version, suite, package)
                 .with_context(|| format!("KERNEL {version} CANNOT BE HAD from {suite}"))
         })
         .collect()
 }
 
-fn one(version: &'static str, suite: &str, package: &str) -> anyhow::Result<Kernel> {
-    let dir = run::cache("vm/kernels")?.join(version);
+fn one(
+    arch: &'static Arch,
+    version: &'static str,
+    suite: &str,
+    package: &str,
+) -> anyhow::Result<Kernel> {
+    let label = match arch.cross {
+        None => version.to_owned(),
+        Some(_) => format!("{version}-{}", arch.name),
+    };
+    let dir = run::cache("vm/kernels")?.join(&label);
     if !dir.join(".done").exists() {
-        download(&dir, suite, package)?;
+        download(&dir, arch, suite, package)?;
         fs::write(dir.join(".done"), "")?;
     }
     let modules = modules(&dir)?;
     let release = modules.file_name().unwrap_or_default();
     Ok(Kernel {
+        arch,
+        label,
         version,
         image: find(&dir, "vmlinuz")?,
         release: release.to_string_lossy().into_owned(),
         config: find(&dir, "config")?,
+        shell: match arch.cross {
+            None => PathBuf::from("/bin/busybox"),
+            Some(_) => shell(&dir)?,
+        },
         modules,
     })
+}
+
+fn shell(dir: &Path) -> anyhow::Result<PathBuf> {
+    let mut places = ["bin/busybox", "usr/bin/busybox"]
+        .map(|place| dir.join(place))
+        .into_iter();
+    let found = places.find(|place| place.exists());
+    found.with_context(|| format!("no busybox in {}", dir.display()))
 }
 
 fn modules(dir: &Path) -> anyhow::Result<PathBuf> {
@@ -115,10 +129,11 @@ fn find(dir: &Path, stem: &str) -> anyhow::Result<PathBuf> {
 /// Runs apt with a suite of its own, without touching the machine's.
 struct Apt {
     dir: PathBuf,
+    arch: &'static Arch,
 }
 
 impl Apt {
-    fn new(dir: &Path, suite: &str) -> anyhow::Result<Self> {
+    fn new(dir: &Path, arch: &'static Arch, suite: &str) -> anyhow::Result<Self> {
         let dir = dir.join("apt");
         fs::create_dir_all(dir.join("lists/partial"))?;
         fs::create_dir_all(dir.join("cache/archives/partial"))?;
@@ -139,7 +154,7 @@ impl Apt {
             list += &format!("deb [signed-by={KEYRING}] {uri} {suite}-security main\n");
         }
         fs::write(dir.join("sources.list"), list)?;
-        Ok(Self { dir })
+        Ok(Self { dir, arch })
     }
 
     fn command(&self, program: &str) -> std::process::Command {
@@ -152,6 +167,8 @@ impl Apt {
             format!("Dir::State::lists={dir}/lists"),
             format!("Dir::Cache={dir}/cache"),
             "Dir::State::status=/dev/null".to_owned(),
+            format!("APT::Architecture={}", self.arch.debian),
+            format!("APT::Architectures={}", self.arch.debian),
             "APT::Sandbox::User=root".to_owned(),
             "Acquire::Languages=none".to_owned(),
             "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".to_owned(),
@@ -170,18 +187,16 @@ impl Apt {
     }
 }
 
-fn download(dir: &Path, suite: &str, package: &str) -> anyhow::Result<()> {
+fn download(dir: &Path, arch: &'static Arch, suite: &str, package: &str) -> anyhow::Result<()> {
     fs::create_dir_all(dir)?;
-    let apt = Apt::new(dir, suite)?;
+    let apt = Apt::new(dir, arch, suite)?;
     run::check(apt.command("apt-get").args(["update", "-qq"]))?;
-    let image = match package {
-        META => apt
-            .depends(META)?
-            .into_iter()
-            .find(|name| name.starts_with("linux-image-"))
-            .with_context(|| format!("{META} depends on no image"))?,
-        name => name.to_owned(),
-    };
+    // A meta package depends on the image of a version, which depends on no other image.
+    let image = apt
+        .depends(package)?
+        .into_iter()
+        .find(|name| name.starts_with("linux-image-"))
+        .unwrap_or_else(|| package.to_owned());
     let version = image.trim_start_matches("linux-image-").to_owned();
     // From 7.x on the image is split.
     let parts = ["binary", "modules", "base"].map(|part| format!("linux-{part}-{version}"));
@@ -191,6 +206,7 @@ fn download(dir: &Path, suite: &str, package: &str) -> anyhow::Result<()> {
         .filter(|name| parts.contains(name))
         .collect();
     packages.push(image);
+    packages.extend(arch.cross.as_ref().map(|_| "busybox-static".to_owned()));
     run::check(
         apt.command("apt-get")
             .args(["download", "-qq"])

@@ -8,13 +8,13 @@ use std::process::Stdio;
 
 use anyhow::{Context as _, bail};
 
+use crate::arch::Arch;
 use crate::kernels::{self, Kernel};
 use crate::{modules, run};
 
-const TARGET: &str = "x86_64-unknown-linux-gnu";
 const INIT: &str = include_str!("init.sh");
 /// Seconds that a machine may take; boots take 3 to 7, emulated tests several times the host's.
-const TIMEOUT: &str = "900";
+const TIMEOUT: &str = "1800";
 
 /// What is done in a machine.
 pub(crate) struct Job {
@@ -22,29 +22,26 @@ pub(crate) struct Job {
     pub(crate) script: String,
     /// Programs, each with the folder it is put into.
     pub(crate) programs: Vec<(&'static str, PathBuf)>,
+    /// The folder of compiled fixtures.
+    pub(crate) fixtures: PathBuf,
     /// Objects besides the fixtures, for `objects`.
     pub(crate) objects: Option<PathBuf>,
 }
 
 /// Boots each kernel and does the job in it; any failure is an error, once all have run.
-pub(crate) fn run_in_each(versions: &[String], job: &Job) -> anyhow::Result<()> {
-    run::need(
-        &["qemu-system-x86_64", "/bin/busybox", "cpio", "depmod", "xz"],
-        &[
-            "qemu-system-x86",
-            "busybox-static",
-            "cpio",
-            "kmod",
-            "xz-utils",
-        ],
-    )?;
+pub(crate) fn run_in_each(
+    arch: &'static Arch,
+    versions: &[String],
+    job: &Job,
+) -> anyhow::Result<()> {
     let mut failed = Vec::new();
-    for kernel in &kernels::fetch(versions)? {
-        let initramfs = initramfs(kernel, job)?;
-        let status = boot(kernel, &initramfs)?;
+    for kernel in &fetch(arch, versions)? {
+        let status = run_in(kernel, job, |line| {
+            say(&format!("[{}] {line}", kernel.label));
+        })?;
         let line = format!(
             "kernel {}: {}",
-            kernel.version,
+            kernel.label,
             status.as_deref().unwrap_or("ok")
         );
         say(&line);
@@ -58,14 +55,41 @@ pub(crate) fn run_in_each(versions: &[String], job: &Job) -> anyhow::Result<()> 
     }
 }
 
+/// The kernels of these versions, and all that it takes to boot them.
+pub(crate) fn fetch(arch: &'static Arch, versions: &[String]) -> anyhow::Result<Vec<Kernel>> {
+    let (emulator, package, _) = arch.system;
+    run::need(
+        &[emulator, "/bin/busybox", "cpio", "depmod", "xz"],
+        &[package, "busybox-static", "cpio", "kmod", "xz-utils"],
+    )?;
+    kernels::fetch(arch, versions)
+}
+
+/// Boots a kernel, does the job in it and hands out the lines of its console; what went wrong, if
+/// anything did.
+pub(crate) fn run_in(
+    kernel: &Kernel,
+    job: &Job,
+    each: impl FnMut(&str),
+) -> anyhow::Result<Option<String>> {
+    let initramfs = initramfs(kernel, job)?;
+    say(&format!("== kernel {} ==", kernel.label));
+    boot(kernel, &initramfs, each)
+}
+
 /// Runs cargo so that what it builds is static, and returns what it says of each executable.
-pub(crate) fn build(arguments: &[&str]) -> anyhow::Result<Vec<serde_json::Value>> {
-    let mut command = run::command("cargo");
-    command
-        .args(arguments)
-        .args(["--target", TARGET, "--target-dir", "target/vm"])
-        .arg("--message-format=json")
-        .env("RUSTFLAGS", "-C target-feature=+crt-static -C debuginfo=0");
+pub(crate) fn build(
+    arch: &Arch,
+    subcommand: &str,
+    arguments: &[&str],
+) -> anyhow::Result<Vec<serde_json::Value>> {
+    let mut command = arch.cargo(subcommand)?;
+    if arch.cross.is_none() {
+        command
+            .args(["--target-dir", "target/vm"])
+            .env("RUSTFLAGS", "-C target-feature=+crt-static -C debuginfo=0");
+    }
+    command.args(arguments).arg("--message-format=json");
     let text = run::output(&mut command)?;
     let messages = text
         .lines()
@@ -80,12 +104,12 @@ pub(crate) fn executable(message: &serde_json::Value) -> Option<PathBuf> {
 }
 
 #[expect(clippy::print_stdout, reason = "the user of a task reads it")]
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     println!("{line}");
 }
 
 fn initramfs(kernel: &Kernel, job: &Job) -> anyhow::Result<PathBuf> {
-    let dir = run::cache("vm/initramfs")?;
+    let dir = run::cache(&format!("vm/initramfs-{}", kernel.label))?;
     fs::remove_dir_all(&dir)?;
     for folder in [
         "bin",
@@ -106,13 +130,16 @@ fn initramfs(kernel: &Kernel, job: &Job) -> anyhow::Result<PathBuf> {
         &kernel.config,
         dir.join(format!("boot/config-{}", kernel.release)),
     )?;
-    fs::copy("/bin/busybox", dir.join("bin/busybox"))?;
+    fs::copy(&kernel.shell, dir.join("bin/busybox"))?;
     let init = dir.join("init");
     fs::write(&init, INIT)?;
     run::check(run::command("chmod").arg("+x").arg(&init))?;
     fs::write(dir.join("job"), &job.script)?;
     modules::copy(kernel, &dir.join("modules"))?;
-    let folders = ["tests/bpf", "tests/host"].map(|name| (run::root().join(name), name));
+    let folders = [
+        (job.fixtures.clone(), "tests/bpf"),
+        (run::root().join("tests/host"), "tests/host"),
+    ];
     let objects = job.objects.iter().map(|path| (path.clone(), "objects"));
     for (from, to) in folders.into_iter().chain(objects) {
         for entry in fs::read_dir(from)? {
@@ -128,8 +155,9 @@ fn initramfs(kernel: &Kernel, job: &Job) -> anyhow::Result<PathBuf> {
         let name = program.file_name().unwrap_or_default();
         fs::copy(program, dir.join(folder).join(name))?;
     }
-    let packed = dir.with_extension("cpio");
+    let packed = run::cache("vm")?.join(format!("initramfs-{}.cpio", kernel.label));
     pack(&dir, &packed)?;
+    fs::remove_dir_all(&dir)?;
     Ok(packed)
 }
 
@@ -153,15 +181,18 @@ fn pack(dir: &Path, packed: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Boots and shows the console; returns what went wrong, if anything did.
-fn boot(kernel: &Kernel, initramfs: &Path) -> anyhow::Result<Option<String>> {
-    say(&format!("== kernel {} ==", kernel.version));
+fn boot(
+    kernel: &Kernel,
+    initramfs: &Path,
+    mut each: impl FnMut(&str),
+) -> anyhow::Result<Option<String>> {
+    let (emulator, _, options) = kernel.arch.system;
+    let console = kernel.arch.console;
     let mut child = run::command("timeout")
         .arg(TIMEOUT)
-        .arg("qemu-system-x86_64")
-        .args([
-            "-accel", "tcg", "-machine", "pc", "-cpu", "max", "-smp", "1", "-m", "1024",
-        ])
+        .arg(emulator)
+        .args(["-accel", "tcg", "-smp", "1", "-m", "1024"])
+        .args(options)
         .args([
             "-nodefaults",
             "-no-user-config",
@@ -169,17 +200,18 @@ fn boot(kernel: &Kernel, initramfs: &Path) -> anyhow::Result<Option<String>> {
             "none",
             "-no-reboot",
         ])
-        .args(["-serial", "stdio"])
         .arg("-kernel")
         .arg(&kernel.image)
         .arg("-initrd")
         .arg(initramfs)
         .arg("-append")
-        .arg("console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off tsc=reliable lsm=lockdown,yama,bpf")
+        .arg(format!(
+            "console={console} quiet loglevel=3 panic=-1 mitigations=off lsm=lockdown,yama,bpf"
+        ))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
-        .context("starting qemu-system-x86_64")?;
+        .with_context(|| format!("starting {emulator}"))?;
     let console = child.stdout.take().context("the machine has no console")?;
     let mut status = Some("the machine ended before its tests did".to_owned());
     for line in BufReader::new(console).split(b'\n') {
@@ -190,7 +222,7 @@ fn boot(kernel: &Kernel, initramfs: &Path) -> anyhow::Result<Option<String>> {
         {
             Some("0") => status = None,
             Some(code) => status = Some(format!("{code} failed")),
-            None => say(&format!("[{}] {line}", kernel.version)),
+            None => each(&line),
         }
     }
     child.wait().context("waiting for the machine")?;

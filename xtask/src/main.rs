@@ -2,12 +2,15 @@
 //!
 //! ```text
 //! fixtures.rs  compiles the BPF objects that tests and the program carry
+//! arch.rs      the machines that things are built and run for
 //! kernels.rs   fetches Debian's kernels
 //! modules.rs   modules of such a kernel
 //! machine.rs   a virtual machine with one of them, and a job in it
 //! vm.rs        the job: the privileged tests
+//! table.rs     the job: both, and a table of what works on which kernel
 //! vm_bench.rs  the job: the program of `bench/`
 //! foreign.rs   tests of the pure crates on emulated machines
+//! targets.rs   what compiles for which operating systems and machines
 //! fuzz.rs      fuzzes everything that reads bytes; fuzz_report.rs  what came of it
 //! supply.rs    dependencies, features, versions
 //! api.rs       the public items
@@ -17,6 +20,7 @@
 //! ```
 
 mod api;
+mod arch;
 mod ci;
 mod fixtures;
 mod foreign;
@@ -28,6 +32,8 @@ mod modules;
 mod run;
 mod sanitize;
 mod supply;
+mod table;
+mod targets;
 mod vm;
 mod vm_bench;
 
@@ -52,10 +58,20 @@ enum Task {
     },
     /// Run the privileged tests inside virtual machines
     Vm {
-        /// 5.10, 6.1, 6.12, 6.18, 7.2 or all; may be repeated
+        /// 5.10, 6.1, 6.12, 6.18, 7.2, newest or all; may be repeated
         #[arg(long, default_value = "6.12")]
         kernel: Vec<String>,
+        /// x86_64, aarch64 or s390x (big endian), which have kernels from 6.1 on
+        #[arg(long, default_value = "x86_64")]
+        machine: String,
         /// Only test binaries whose name contains this; may be repeated
+        #[arg(long)]
+        only: Vec<String>,
+    },
+    /// Run the tests on every kernel, the host's among them, and write `docs/kernels.md`
+    KernelsTable {
+        /// Only what has this name in the table, `6.12`, `host 6.18` or `s390x 7.2`, and the others
+        /// as they were; may be repeated
         #[arg(long)]
         only: Vec<String>,
     },
@@ -104,6 +120,11 @@ enum Task {
         #[arg(long)]
         keep: bool,
     },
+    /// Check that all compiles for riscv64, and the crates that need no kernel for other systems
+    Targets {
+        /// One of them; all if not given
+        target: Option<String>,
+    },
     /// Run everything that has to pass
     Ci {
         /// Leave the virtual machines out
@@ -116,7 +137,12 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Fixtures { check: true } => fixtures::check(),
         Task::Fixtures { check: false } => fixtures::build(),
-        Task::Vm { kernel, only } => vm::run(&kernel, &only),
+        Task::Vm {
+            kernel,
+            machine,
+            only,
+        } => vm::run_on(arch::named(&machine)?, &kernel, &only),
+        Task::KernelsTable { only } => table::write(&only),
         Task::VmCompare { kernel } => {
             let arguments = ["compare", "--jobs", "1", "tests/bpf"];
             vm_bench::run(&kernel, &arguments.map(str::to_owned), None)
@@ -131,6 +157,7 @@ fn main() -> anyhow::Result<()> {
         Task::Api { keep } => api::run(keep),
         Task::Sanitize { sanitizer } => sanitize::run(&sanitizer),
         Task::Foreign { machine, package } => foreign::run(machine.as_deref(), &package),
+        Task::Targets { target } => targets::run(target.as_deref()),
         Task::Ci { no_vm } => ci::run(!no_vm),
     }
 }

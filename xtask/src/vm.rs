@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::arch::{self, Arch};
+use crate::fixtures;
 use crate::machine::{self, Job};
 
 /// Packages whose tests need a kernel.
@@ -13,7 +15,7 @@ const TESTED: [&str; 4] = [
 ];
 
 const SCRIPT: &str = r#"
-for test in /tests/*; do
+for test in ${TESTS:-/tests}/*; do
 	echo "-- ${test##*/}"
 	$test --test-threads=1 --show-output || failed=$((failed + 1))
 done
@@ -21,7 +23,21 @@ done
 
 /// Boots each kernel and runs the tests in it; any failure is an error, once all have run.
 pub(crate) fn run(versions: &[String], only: &[String]) -> anyhow::Result<()> {
-    let programs = build()?.into_iter().filter_map(|path| {
+    run_on(arch::HOST, versions, only)
+}
+
+/// The same on a machine that need not be the host's.
+pub(crate) fn run_on(
+    arch: &'static Arch,
+    versions: &[String],
+    only: &[String],
+) -> anyhow::Result<()> {
+    machine::run_in_each(arch, versions, &job(arch, only)?)
+}
+
+/// The tests as a job of a machine.
+pub(crate) fn job(arch: &Arch, only: &[String]) -> anyhow::Result<Job> {
+    let programs = build(arch)?.into_iter().filter_map(|path| {
         let name = path.file_name()?.to_string_lossy().into_owned();
         match name == "purebpf" {
             true => Some(("bin", path)),
@@ -31,21 +47,22 @@ pub(crate) fn run(versions: &[String], only: &[String]) -> anyhow::Result<()> {
             }
         }
     });
-    let job = Job {
+    Ok(Job {
         script: SCRIPT.to_owned(),
         programs: programs.collect(),
+        fixtures: fixtures::of(arch)?,
         objects: None,
-    };
-    machine::run_in_each(versions, &job)
+    })
 }
 
 /// Builds the test binaries and the program, and returns their paths.
-fn build() -> anyhow::Result<Vec<PathBuf>> {
+fn build(arch: &Arch) -> anyhow::Result<Vec<PathBuf>> {
     let packages = TESTED.iter().flat_map(|name| ["-p", name]);
     let mut binaries = Vec::new();
-    for arguments in [&["test", "--no-run"][..], &["build"]] {
-        let arguments: Vec<_> = arguments.iter().copied().chain(packages.clone()).collect();
-        let messages = machine::build(&[&arguments, &["--profile", "vm"][..]].concat())?;
+    for (subcommand, options) in [("test", &["--no-run"][..]), ("build", &[])] {
+        let options = options.iter().copied().chain(packages.clone());
+        let arguments: Vec<_> = options.chain(["--profile", "vm"]).collect();
+        let messages = machine::build(arch, subcommand, &arguments)?;
         binaries.extend(messages.iter().filter_map(|message| {
             let is =
                 |pointer, value: &str| message.pointer(pointer).is_some_and(|found| found == value);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use crate::machine::{self, Job};
-use crate::run;
+use crate::{arch, fixtures, run};
 
 /// Boots each kernel and runs the program in it; what it calls a failure is an error.
 pub(crate) fn run(
@@ -24,21 +24,16 @@ pub(crate) fn run(
         ],
         &["gcc", "make", "pkg-config", "libelf-dev", "zlib1g-dev"],
     )?;
-    let build = [
-        "build",
-        "--release",
-        "--locked",
-        "--manifest-path",
-        "bench/Cargo.toml",
-    ];
-    let program = machine::build(&build)?
+    let manifest = ["--release", "--manifest-path", "bench/Cargo.toml"];
+    let program = machine::build(arch::HOST, "build", &manifest)?
         .iter()
         .find_map(machine::executable)
         .context("no program was built in bench/")?;
     let job = Job {
         script: format!("/bin/purebpf-bench {} || failed=1\n", arguments.join(" ")),
         programs: vec![("bin", program)],
+        fixtures: run::root().join(fixtures::FOLDER),
         objects,
     };
-    machine::run_in_each(versions, &job)
+    machine::run_in_each(arch::HOST, versions, &job)
 }

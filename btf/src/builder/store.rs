@@ -26,6 +26,7 @@ pub struct BtfBuilder {
     layout: Vec<u8>,
     pub(super) base: Option<Arc<Btf>>,
     pointer_size: Option<u32>,
+    endian: Endian,
 }
 
 impl Default for BtfBuilder {
@@ -51,6 +52,7 @@ impl BtfBuilder {
 
     fn continuing(base: Option<Arc<Btf>>) -> Self {
         Self {
+            endian: base.as_ref().map_or(Endian::HOST, |base| base.endian()),
             words: Vec::new(),
             starts: Vec::new(),
             strings: Strings::new(base.clone()),
@@ -79,11 +81,12 @@ impl BtfBuilder {
         })
     }
 
-    /// An empty BTF with the base, the layout table and the pointer size of another.
+    /// An empty BTF with the base, the layout table, the pointer size and the byte order of another.
     pub(crate) fn like(btf: &Btf) -> Self {
         Self {
             layout: btf.layout().as_flattened().to_vec(),
             pointer_size: btf.pointer_size.get().copied(),
+            endian: btf.endian(),
             ..Self::continuing(btf.base().cloned())
         }
     }
@@ -131,6 +134,14 @@ impl BtfBuilder {
     #[must_use]
     pub fn pointer_size(mut self, bytes: u32) -> Self {
         self.pointer_size = Some(bytes);
+        self
+    }
+
+    /// Sets the byte order of the machine that it is for, [`Btf::endian`]; otherwise it is that of the
+    /// base, or of this machine.
+    #[must_use]
+    pub fn endian(mut self, endian: Endian) -> Self {
+        self.endian = endian;
         self
     }
 
@@ -188,6 +199,7 @@ impl BtfBuilder {
             None => Btf::parse(data)?,
         };
         btf.has_unique_strings = self.strings.is_unique();
+        btf.header.endian = self.endian;
         match self.pointer_size {
             Some(bytes) => btf.with_pointer_size(bytes),
             None => Ok(btf),

@@ -244,7 +244,9 @@ impl<'j> Job<'j, '_> {
             Some(base) => BtfBuilder::new_split(base.clone()),
             None => BtfBuilder::new(),
         };
-        builder.pointer_size(self.image.pointer_size)
+        builder
+            .pointer_size(self.image.pointer_size)
+            .endian(Endian::from(self.image))
     }
 
     /// Puts the parts together.

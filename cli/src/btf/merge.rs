@@ -48,6 +48,7 @@ pub(super) fn dedup(arguments: &Dedup) -> anyhow::Result<()> {
     };
     for name in &arguments.sources {
         let btf = source::on(name, base.clone())?.btf;
+        all = all.endian(btf.endian());
         all.add_btf(&btf)
             .with_context(|| format!("adding the BTF of {name}"))?;
     }
@@ -105,5 +106,6 @@ fn collect(name: &str, kernel: &Arc<Btf>, minimal: &mut MinimalBtf) -> anyhow::R
 }
 
 fn write(path: &Path, btf: &Btf) -> anyhow::Result<()> {
-    std::fs::write(path, btf.raw_bytes()).with_context(|| format!("writing {}", path.display()))
+    let bytes = btf.to_bytes(btf.endian());
+    std::fs::write(path, bytes).with_context(|| format!("writing {}", path.display()))
 }

@@ -22,7 +22,8 @@ pub(crate) struct Arguments {
     /// The object files; of several, or for several kernels, a table of which can be planned
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Print JSON
+    /// Print JSON; instructions are hexadecimal digits of the bytes that the kernel would get, in its
+    /// byte order
     #[arg(long, short)]
     json: bool,
     /// BTF of a kernel to plan for, as `purebpf btf` takes it; may be repeated. A version in the

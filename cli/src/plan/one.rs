@@ -112,7 +112,7 @@ fn to_json(plan: &Plan) -> Value {
             "type": program.program_type.0,
             "expected_attach_type": program.expected_attach_type.0,
             "autoload": program.autoload,
-            "instructions": hex(code),
+            "instructions": hex(code, plan.endian),
             "maps": maps.collect::<Vec<_>>(),
             "status": status(program),
             "diagnosis": reports(program).iter().map(Report::json).collect::<Vec<_>>(),
@@ -120,12 +120,13 @@ fn to_json(plan: &Plan) -> Value {
     });
     json!({
         "object": plan.object,
+        "endian": plan.endian.to_string(),
         "maps": maps.collect::<Vec<_>>(),
         "programs": programs.collect::<Vec<_>>(),
     })
 }
 
-fn hex(code: &Code) -> String {
+fn hex(code: &Code, endian: Endian) -> String {
     let mut hex = String::with_capacity(code.insns.len().saturating_mul(16));
     // An fd that the source itself wrote there means nothing to anybody else.
     let without_fd = |insn: &Insn| match insn.src() {
@@ -135,7 +136,7 @@ fn hex(code: &Code) -> String {
     let bytes = code
         .insns
         .iter()
-        .flat_map(|insn| without_fd(insn).to_bytes(Endian::HOST));
+        .flat_map(|insn| without_fd(insn).to_bytes(endian));
     for byte in bytes {
         let _infallible = write!(hex, "{byte:02x}");
     }

@@ -22,7 +22,11 @@ use records::Records;
 use show::Show;
 
 /// Every process that starts a program or exits.
-const PROCESSES: &[u8] = include_bytes!("../../bpf/processes.bpf.o");
+const PROCESSES: &[u8] = if cfg!(target_endian = "little") {
+    include_bytes!("../../bpf/processes.bpf.o")
+} else {
+    include_bytes!("../../bpf/processes.bpfeb.o")
+};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

@@ -3,9 +3,9 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
+use super::system::read_at;
 use crate::Bytes;
 
 #[derive(Clone, Debug)]
@@ -43,7 +43,7 @@ impl<'a> Positioned<'a> {
 
 impl Read for Positioned<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read_at(buffer, self.at)?;
+        let read = read_at(self.file, buffer, self.at)?;
         self.at = self.at.saturating_add(read as u64);
         Ok(read)
     }

@@ -5,11 +5,11 @@
 //! says of it.
 
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt as _;
 
 use object::{File, Object as _, ObjectSegment as _, ReadCache, ReadRef};
 
 use super::data::{Data, Positioned};
+use super::system::file_name;
 use super::{Executable, HostError, in_table};
 use crate::Bytes;
 
@@ -101,14 +101,14 @@ impl Executable {
         let Some((name, crc)) = link else {
             return Ok(None);
         };
-        if name.is_empty() || name.contains(&b'/') || name.starts_with(b".") {
-            return Err(HostError::Table {
+        let is_name = !name.is_empty() && !name.contains(&b'/') && !name.starts_with(b".");
+        match file_name(name).filter(|_| is_name) {
+            Some(name) => Ok(Some(DebugLink { name, crc })),
+            None => Err(HostError::Table {
                 table: "debug link",
                 what: "it is not the name of a file".to_owned(),
-            });
+            }),
         }
-        let name = OsString::from_vec(name);
-        Ok(Some(DebugLink { name, crc }))
     }
 
     /// Adds the symbols of its debug file, which are asked for what the binary itself does not have.

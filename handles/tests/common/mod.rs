@@ -50,6 +50,15 @@ pub(crate) fn older_than(major: u32, minor: u32, what: &str) -> bool {
     lacks(!since(major, minor), what)
 }
 
+/// Whether the kernel compiles programs. One that interprets them has no callbacks, no trampolines and
+/// no arenas.
+pub(crate) fn jit() -> bool {
+    !lacks(
+        !Path::new("/proc/sys/net/core/bpf_jit_enable").exists(),
+        "a JIT",
+    )
+}
+
 /// Whether this process may do anything; and lock as much memory as it likes from now on, which is
 /// what kernels before 5.11 count maps and programs as.
 pub(crate) fn root() -> bool {

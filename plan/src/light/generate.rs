@@ -1,7 +1,6 @@
 //! From an object to the program that loads it.
 
-use purebpf_btf::Btf;
-use purebpf_insn::{Endian, MapType};
+use purebpf_insn::MapType;
 
 use super::attr::{Attr, btf_load};
 use super::builder::{Builder, MAX_MAPS, MAX_PROGRAMS, Slot, unsupported};
@@ -74,12 +73,10 @@ fn check(spec: &ObjectSpec) -> Result<(), Error> {
     }
     for map in created(spec) {
         let name = &map.name;
-        let is_foreign = !spec.code.endian.is_host();
         let problem = match map.origin {
             _ if map.exclusive_program.is_some() => "which is for one program alone",
             _ if map.pin_by_name || map.pin_path.is_some() => "which is pinned",
             MapOrigin::StructOps => "of struct_ops",
-            MapOrigin::Kconfig if is_foreign => "for another byte order",
             _ if map.map_type == MapType::ARENA && map.contents.is_some() => {
                 "with variables in an arena"
             }
@@ -122,10 +119,7 @@ fn write(
 
 fn load_btf(builder: &mut Builder, btf: &[u8]) -> Result<(), Error> {
     let len = u32::try_from(btf.len()).unwrap_or(u32::MAX);
-    let data = match builder.endian.is_host() {
-        true => builder.add(btf)?,
-        false => builder.add(&swapped(btf, builder.endian)?)?,
-    };
+    let data = builder.add(btf)?;
     let attr = Attr::new(builder.endian, &btf_load::COMMAND).words(&[(btf_load::BTF_SIZE, len)]);
     let attr = builder.attr(&attr)?;
     builder.take_log(
@@ -138,14 +132,6 @@ fn load_btf(builder: &mut Builder, btf: &[u8]) -> Result<(), Error> {
     builder.check()?;
     builder.keep(Slot::Btf);
     Ok(())
-}
-
-fn swapped(btf: &[u8], endian: Endian) -> Result<Vec<u8>, Error> {
-    let btf = Btf::parse(btf.to_vec()).map_err(Error::btf("the object's BTF, edited"))?;
-    Ok(btf.to_bytes(match endian {
-        Endian::Little => purebpf_btf::Endian::Little,
-        Endian::Big => purebpf_btf::Endian::Big,
-    }))
 }
 
 fn fill_slots(builder: &mut Builder, map: &MapPlan, index: usize) -> Result<(), Error> {

@@ -126,9 +126,9 @@ struct Records {
 }
 
 fn records(builder: &mut Builder, info: Option<&Info>) -> Result<Records, Error> {
-    let bytes = info.map_or(&[][..], |info| &info.records);
+    let bytes = info.map_or_else(Vec::new, |info| info.to_bytes(builder.endian));
     Ok(Records {
-        place: builder.add(&builder.words(bytes))?,
+        place: builder.add(&bytes)?,
         count: info.map_or(0, Info::count),
         size: info.map_or(0, |info| info.record_size),
     })

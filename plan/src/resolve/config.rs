@@ -1,5 +1,7 @@
 //! Values of the kernel's configuration, written the way a program's variables want them.
 
+use purebpf_insn::Endian;
+
 use crate::Error;
 use crate::spec::extern_::{ConfigExtern, ConfigKind, Extern};
 
@@ -27,7 +29,12 @@ pub(super) fn lines(text: &str) -> impl Iterator<Item = Result<(&str, &str), Err
 }
 
 /// The bytes of a value as the variable of this extern holds them.
-pub(super) fn value(ext: &Extern, config: &ConfigExtern, text: &str) -> Result<Vec<u8>, Error> {
+pub(super) fn value(
+    ext: &Extern,
+    config: &ConfigExtern,
+    text: &str,
+    endian: Endian,
+) -> Result<Vec<u8>, Error> {
     let misfit = |what: &str| ext.fail(format!("its value is `{text}`, {what}"));
     match text.bytes().next() {
         Some(letter @ (b'y' | b'n' | b'm')) => {
@@ -42,7 +49,7 @@ pub(super) fn value(ext: &Extern, config: &ConfigExtern, text: &str) -> Result<V
                     ));
                 }
             };
-            Ok(bytes(number, config.size))
+            Ok(bytes(number, config.size, endian))
         }
         Some(b'"') => {
             if config.kind != ConfigKind::CharArray {
@@ -63,13 +70,18 @@ pub(super) fn value(ext: &Extern, config: &ConfigExtern, text: &str) -> Result<V
             }
             let number =
                 integer(text).ok_or_else(|| misfit("expected a number, a text, y, n or m"))?;
-            self::number(ext, config, number)
+            self::number(ext, config, number, endian)
         }
     }
 }
 
 /// The bytes of a number that the loader itself makes up, checked against the variable's range.
-pub(super) fn number(ext: &Extern, config: &ConfigExtern, value: u64) -> Result<Vec<u8>, Error> {
+pub(super) fn number(
+    ext: &Extern,
+    config: &ConfigExtern,
+    value: u64,
+    endian: Endian,
+) -> Result<Vec<u8>, Error> {
     let fits = match config.kind {
         ConfigKind::Bool => value <= 1,
         ConfigKind::Int | ConfigKind::Char => in_range(value, config.size, config.is_signed),
@@ -78,7 +90,7 @@ pub(super) fn number(ext: &Extern, config: &ConfigExtern, value: u64) -> Result<
     if !fits {
         return Err(ext.fail(format!("its value {value} does not fit its type")));
     }
-    Ok(bytes(value, config.size))
+    Ok(bytes(value, config.size, endian))
 }
 
 fn in_range(value: u64, size: u32, is_signed: bool) -> bool {
@@ -95,17 +107,14 @@ fn in_range(value: u64, size: u32, is_signed: bool) -> bool {
     }
 }
 
-fn bytes(value: u64, size: u32) -> Vec<u8> {
+/// The low bytes of a number, of which there are 1, 2, 4 or 8.
+fn bytes(value: u64, size: u32, endian: Endian) -> Vec<u8> {
     let size = usize::try_from(size).unwrap_or(8);
-    let [a, b, c, d, e, f, g, h] = value.to_le_bytes();
-    match size {
-        1 => vec![a],
-        2 => u16::from_le_bytes([a, b]).to_ne_bytes().to_vec(),
-        4 => u32::from_le_bytes([a, b, c, d]).to_ne_bytes().to_vec(),
-        _ => u64::from_le_bytes([a, b, c, d, e, f, g, h])
-            .to_ne_bytes()
-            .to_vec(),
+    let mut bytes: Vec<u8> = value.to_le_bytes().into_iter().take(size).collect();
+    if endian == Endian::Big {
+        bytes.reverse();
     }
+    bytes
 }
 
 /// A number as C writes it: decimal, `0x`, or octal with a leading 0; perhaps negative.
@@ -143,6 +152,14 @@ mod tests {
         assert_eq!(integer("-1"), Some(u64::MAX));
         assert_eq!(integer("1z"), None);
         assert_eq!(integer(""), None);
+    }
+
+    #[test]
+    fn a_number_is_in_the_byte_order_of_the_variable() {
+        assert_eq!(bytes(0x0102, 2, Endian::Big), [1, 2]);
+        assert_eq!(bytes(0x0102, 4, Endian::Little), [2, 1, 0, 0]);
+        assert_eq!(bytes(u64::MAX - 1, 1, Endian::Big), [0xfe]);
+        assert_eq!(bytes(1, 8, Endian::Big), 1u64.to_be_bytes());
     }
 
     #[test]

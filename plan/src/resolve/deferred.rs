@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use purebpf_btf::ext::CoreRelo;
 use purebpf_btf::{Btf, Kind, essential_name};
-use purebpf_insn::{Insn, opcode};
+use purebpf_insn::{Endian, Insn, opcode};
 
 use super::subprograms::Linked;
 use super::target;
@@ -247,6 +247,10 @@ fn unasked<T>(what: &str) -> Result<T, Error> {
 impl TargetKernel for Newest<'_> {
     fn version(&self) -> u32 {
         self.0.version()
+    }
+
+    fn endian(&self) -> Option<Endian> {
+        None
     }
 
     fn btf(&self) -> Result<Arc<Btf>, Error> {

@@ -177,7 +177,7 @@ impl<'a> Resolver<'a> {
                 name if name.starts_with("LINUX_") && ext.is_weak => 0,
                 _ => return Err(ext.fail("it is neither CONFIG_ nor a LINUX_ value that is known")),
             };
-            let value = config::number(ext, config, number)?;
+            let value = config::number(ext, config, number, self.code.endian)?;
             self.set_config(index, config, &value);
         }
         if let Some(text) = user {
@@ -200,7 +200,7 @@ impl<'a> Resolver<'a> {
             if let Some((index, ext, config)) = wanted.get(name)
                 && self.is_open(*index)
             {
-                let value = config::value(ext, config, text)?;
+                let value = config::value(ext, config, text, self.code.endian)?;
                 self.set_config(*index, config, &value);
             }
         }

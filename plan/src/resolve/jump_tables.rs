@@ -52,7 +52,7 @@ impl JumpTables {
             return Err("its jump tables overlap");
         }
         let targets = bytes.as_chunks::<ENTRY>().0.iter().map(|entry| {
-            let place = usize::try_from(u64::from_ne_bytes(*entry)).ok()? / Insn::SIZE;
+            let place = usize::try_from(spec.endian.u64(*entry)).ok()? / Insn::SIZE;
             let insn = place.checked_sub(routine.function.insn_offset)?;
             u32::try_from(insn.checked_add(start)?).ok()
         });

@@ -1,7 +1,7 @@
 //! Attributes of maps as this kernel takes them.
 
 use purebpf_btf::TypeId;
-use purebpf_insn::{MapFlags, MapType, opcode};
+use purebpf_insn::{Endian, MapFlags, MapType, opcode};
 use sha2::{Digest as _, Sha256};
 
 use super::externs::Externs;
@@ -116,13 +116,14 @@ pub(super) fn exclude(
                 "it is for program `{name}`, which the object has not"
             ))
         })?;
-        plan.exclusive_hash = Some(hash(program.code.as_ref().map_err(Clone::clone)?));
+        let code = program.code.as_ref().map_err(Clone::clone)?;
+        plan.exclusive_hash = Some(hash(code, spec.code.endian));
     }
     Ok(())
 }
 
 /// What the kernel knows a program by: SHA-256 of its instructions, without what names a map.
-fn hash(code: &Code) -> [u8; 32] {
+fn hash(code: &Code, endian: Endian) -> [u8; 32] {
     let mut hash = Sha256::new();
     let mut is_second_half = false;
     for insn in &code.insns {
@@ -133,7 +134,7 @@ fn hash(code: &Code) -> [u8; 32] {
             insn.imm = 0;
         }
         is_second_half = is_map;
-        hash.update(bytemuck::bytes_of(&insn));
+        hash.update(insn.to_bytes(endian));
     }
     hash.finalize().into()
 }

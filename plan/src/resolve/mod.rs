@@ -48,10 +48,10 @@ struct Context<'a> {
 }
 
 pub(crate) fn plan(spec: &ObjectSpec, kernel: &dyn TargetKernel) -> Result<Plan, Error> {
-    if !spec.code.endian.is_host() {
-        return Err(Error::Unsupported {
-            what: "planning an object of the other byte order".to_owned(),
-        });
+    let endian = spec.code.endian;
+    if let Some(kernel) = kernel.endian().filter(|kernel| *kernel != endian) {
+        let object = endian;
+        return Err(Error::ByteOrder { object, kernel });
     }
     let externs = externs::resolve(spec, kernel)
         .map_err(|error| error.with_use(|name| spec.code.use_of(name)))?;
@@ -78,6 +78,7 @@ pub(crate) fn plan(spec: &ObjectSpec, kernel: &dyn TargetKernel) -> Result<Plan,
     let btf = emulated.as_ref().or(spec.btf().map(Arc::as_ref));
     Ok(Plan {
         object: spec.name.clone(),
+        endian,
         license: spec.license.clone(),
         kernel_version: spec.kernel_version.unwrap_or_else(|| kernel.version()),
         btf: downgrade::btf(spec, btf, kernel)?,

@@ -51,12 +51,7 @@ fn words(section: &Section, start: u64, end: u64, endian: Endian) -> Vec<u32> {
     let bytes = range.and_then(|(start, end)| section.data.get(start..end));
     let words = bytes.unwrap_or_default().chunks_exact(4);
     let words = words.filter_map(|word| word.try_into().ok());
-    words
-        .map(|word| match endian {
-            Endian::Little => u32::from_le_bytes(word),
-            Endian::Big => u32::from_be_bytes(word),
-        })
-        .collect()
+    words.map(|word| endian.u32(word)).collect()
 }
 
 fn map(
