@@ -578,3 +578,22 @@ fn functions_take_the_context_on_kernels_that_know_no_tag_for_it() {
     assert_eq!(object.programs().count(), 3);
     assert_eq!(run(&object, "traced"), 2);
 }
+
+#[test]
+fn unpinning_that_failed_half_way_goes_on_when_asked_again() {
+    if !common::root() {
+        return;
+    }
+    let bpffs = common::FileSystem::mount("bpf");
+    let folder = bpffs.path("folder");
+    let (first, second) = (common::counter(), common::counter());
+    first.pin(folder.join("a")).unwrap();
+    second.pin(folder.join("b")).unwrap();
+    let pinned = purebpf::handles::PinnedObject::open(&folder).unwrap();
+    std::fs::remove_file(folder.join("b")).unwrap();
+    pinned.unpin().unwrap_err();
+    assert!(!folder.join("a").exists());
+    second.pin(folder.join("b")).unwrap();
+    pinned.unpin().unwrap();
+    assert!(!folder.exists());
+}

@@ -166,7 +166,9 @@ fn parent(path: &Path) -> &Path {
 
 /// Refuses a directory that is not in a bpffs.
 pub(crate) fn check_bpffs(object: &dyn Display, directory: &Path) -> Result<(), Error> {
-    match file_system(directory).map_err(Error::call(object, "look at its pin's directory"))? {
+    let found =
+        file_system(directory).map_err(|error| Error::file("look at", directory)(error.into()))?;
+    match found {
         Some(FileSystem::Bpf) => Ok(()),
         _ => Err(Error::mismatch(
             object,

@@ -222,12 +222,16 @@ impl PinnedObject {
     /// Takes all of these pins away, links first, and the directory if nothing else is in it.
     ///
     /// # Errors
-    /// The first that cannot be taken away.
+    /// The first that cannot be taken away; asked again, it goes on with that one.
     #[doc(alias = "bpf_object__unpin")]
     pub fn unpin(&self) -> Result<(), Error> {
-        self.links.values().try_for_each(Link::unpin)?;
-        self.programs.values().try_for_each(Program::unpin)?;
-        self.maps.values().try_for_each(Map::unpin)?;
+        let mut links = self.links.values().filter(|it| it.pin_path().is_some());
+        let programs = self.programs.values();
+        let mut programs = programs.filter(|it| it.pin_path().is_some());
+        let mut maps = self.maps.values().filter(|it| it.pin_path().is_some());
+        links.try_for_each(Link::unpin)?;
+        programs.try_for_each(Program::unpin)?;
+        maps.try_for_each(Map::unpin)?;
         match std::fs::remove_dir(&self.directory) {
             Err(error) if error.kind() != ErrorKind::DirectoryNotEmpty => {
                 Err(Error::file("remove", &self.directory)(error))

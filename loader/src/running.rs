@@ -182,10 +182,14 @@ fn failed(what: &str, source: impl std::error::Error + Send + Sync + 'static) ->
 
 fn read_btf() -> Result<Arc<Btf>, Error> {
     let path = Path::new(BTF);
-    if path.exists() {
-        let file = map_kernel_file(path).map_err(|e| failed("the BTF", e))?;
-        let btf = Btf::parse(BtfData::new(file)).map_err(|e| failed("the BTF", e))?;
-        return Ok(Arc::new(btf));
+    match map_kernel_file(path) {
+        Ok(file) => {
+            let btf = Btf::parse(BtfData::new(file)).map_err(|e| failed("the BTF", e))?;
+            return Ok(Arc::new(btf));
+        }
+        // Any other error says nothing of whether it is there.
+        Err(error) if error.errno() == purebpf_syscall::Errno::ENOENT => {}
+        Err(error) => return Err(failed(&format!("the BTF in {BTF}"), error)),
     }
     let release = host::release_name().map_err(|e| failed("the release", e))?;
     for pattern in IMAGES {

@@ -39,7 +39,8 @@ impl Pins {
 impl Drop for Pins {
     fn drop(&mut self) {
         for map in self.made.drain(..).rev() {
-            if let Err(error) = map.unpin() {
+            // Nobody is left to try again.
+            if let Err(error) = map.unpin().or_else(|_| map.unpin()) {
                 log::warn!("map `{}` stays pinned: {error}", map.name());
             }
         }
