@@ -90,12 +90,16 @@ pub(crate) fn build(
             .env("RUSTFLAGS", "-C target-feature=+crt-static -C debuginfo=0");
     }
     command.args(arguments).arg("--message-format=json");
-    let text = run::output(&mut command)?;
-    let messages = text
+    Ok(executables(&run::output(&mut command)?))
+}
+
+/// What cargo says of each executable among its messages.
+pub(crate) fn executables(messages: &str) -> Vec<serde_json::Value> {
+    messages
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok())
-        .filter(|message: &serde_json::Value| executable(message).is_some());
-    Ok(messages.collect())
+        .filter(|message: &serde_json::Value| executable(message).is_some())
+        .collect()
 }
 
 /// The path of the executable that a message of cargo's is about.
@@ -161,7 +165,8 @@ fn initramfs(kernel: &Kernel, job: &Job) -> anyhow::Result<PathBuf> {
     Ok(packed)
 }
 
-fn pack(dir: &Path, packed: &Path) -> anyhow::Result<()> {
+/// Makes an initramfs of a folder.
+pub(crate) fn pack(dir: &Path, packed: &Path) -> anyhow::Result<()> {
     let mut list = run::command("find")
         .current_dir(dir)
         .args([".", "-print0"])
@@ -181,7 +186,8 @@ fn pack(dir: &Path, packed: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn boot(
+/// Boots and hands out the lines of the console; what went wrong, if anything did.
+pub(crate) fn boot(
     kernel: &Kernel,
     initramfs: &Path,
     mut each: impl FnMut(&str),

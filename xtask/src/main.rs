@@ -8,6 +8,7 @@
 //! machine.rs   a virtual machine with one of them, and a job in it
 //! vm.rs        the job: the privileged tests
 //! table.rs     the job: both, and a table of what works on which kernel
+//! musl.rs      static binaries, in a machine that has nothing else
 //! vm_bench.rs  the job: the program of `bench/`
 //! foreign.rs   tests of the pure crates on emulated machines
 //! targets.rs   what compiles for which operating systems and machines
@@ -29,6 +30,7 @@ mod fuzz_report;
 mod kernels;
 mod machine;
 mod modules;
+mod musl;
 mod run;
 mod sanitize;
 mod supply;
@@ -120,6 +122,12 @@ enum Task {
         #[arg(long)]
         keep: bool,
     },
+    /// Build the program and the examples for musl, and run them in a machine without other files
+    Musl {
+        /// As for `vm`
+        #[arg(long, default_value = "6.12")]
+        kernel: String,
+    },
     /// Check that all compiles for riscv64, and the crates that need no kernel for other systems
     Targets {
         /// One of them; all if not given
@@ -157,6 +165,7 @@ fn main() -> anyhow::Result<()> {
         Task::Api { keep } => api::run(keep),
         Task::Sanitize { sanitizer } => sanitize::run(&sanitizer),
         Task::Foreign { machine, package } => foreign::run(machine.as_deref(), &package),
+        Task::Musl { kernel } => musl::run(&kernel),
         Task::Targets { target } => targets::run(target.as_deref()),
         Task::Ci { no_vm } => ci::run(!no_vm),
     }

@@ -84,3 +84,12 @@ pub(crate) fn tool(name: &str) -> anyhow::Result<()> {
     }
     check(command("cargo").args(["install", "--quiet", "--locked", name]))
 }
+
+/// Installs the standard library of a target unless it is there.
+pub(crate) fn target(triple: &str) -> anyhow::Result<()> {
+    let folder = output(command("rustc").args(["--print", "target-libdir", "--target", triple]))?;
+    if Path::new(folder.trim()).exists() {
+        return Ok(());
+    }
+    check(command("rustup").args(["target", "add", triple]))
+}
