@@ -33,7 +33,7 @@ pub(crate) struct Cross {
 }
 
 /// Debian's compiler comes with the source of the standard library, which is built for the machine.
-pub(crate) const RUSTC: &str = "/usr/bin/rustc";
+const RUSTC: &str = "/usr/bin/rustc";
 
 pub(crate) const HOST: &Arch = &Arch {
     name: "x86_64",

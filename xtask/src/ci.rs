@@ -1,6 +1,6 @@
 //! Everything that has to pass, in the order in which failures are cheapest to find.
 
-use crate::{fixtures, run, vm};
+use crate::{api, fixtures, fuzz, musl, run, supply, targets, vm};
 
 /// Runs all checks and tests; the first that fails ends it.
 pub(crate) fn run(with_vm: bool) -> anyhow::Result<()> {
@@ -32,8 +32,12 @@ pub(crate) fn run(with_vm: bool) -> anyhow::Result<()> {
     run::check(&mut cargo(
         "test --release --locked -p purebpf --test corrupt",
     ))?;
+    supply::run(None)?;
+    api::run(false)?;
+    targets::run(None)?;
     if with_vm {
         vm::run(&["6.1".to_owned(), "6.12".to_owned()], &[])?;
+        musl::run("6.12")?;
     }
-    Ok(())
+    fuzz::run(&fuzz::Arguments::short())
 }

@@ -30,6 +30,17 @@ pub(crate) struct Arguments {
     jobs: Option<usize>,
 }
 
+impl Arguments {
+    /// Every target for a moment.
+    pub(crate) fn short() -> Self {
+        Self {
+            seconds: 20,
+            only: Vec::new(),
+            jobs: None,
+        }
+    }
+}
+
 /// Fuzzes the targets, minimises what they grew, and says what came of it; a finding is an error.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     prepare()?;

@@ -1,6 +1,5 @@
 //! What compiles where: all of it for Linux on riscv64, the crates that need no kernel anywhere.
 
-use crate::arch::RUSTC;
 use crate::foreign::CRATES;
 use crate::run;
 
@@ -13,24 +12,16 @@ const TARGETS: [(&str, bool); 5] = [
     ("x86_64-unknown-freebsd", false),
 ];
 
-/// Checks every target, or the one of this name, with a standard library made from source.
+/// Checks every target, or the one of this name.
 pub(crate) fn run(only: Option<&str>) -> anyhow::Result<()> {
-    // Windows' libraries are made from lists of names.
-    run::need(
-        &[RUSTC, "x86_64-w64-mingw32-dlltool"],
-        &["rustc-web", "rust-web-src", "binutils-mingw-w64-x86-64"],
-    )?;
     let wanted = |target: &&(&str, bool)| only.is_none_or(|only| only == target.0);
     let targets: Vec<_> = TARGETS.iter().filter(wanted).collect();
-    let names = || TARGETS.map(|(name, _)| name).join(", ");
-    anyhow::ensure!(!targets.is_empty(), "unknown target; there are {}", names());
+    let names = TARGETS.map(|(name, _)| name).join(", ");
+    anyhow::ensure!(!targets.is_empty(), "unknown target; there are {names}");
     for (target, is_linux) in targets {
+        run::target(target)?;
         let mut command = run::command("cargo");
-        command
-            .args(["check", "--locked", "-Zbuild-std=std,panic_abort"])
-            .args(["--target", target, "--target-dir", "target/targets"])
-            .env("RUSTC", RUSTC)
-            .env("RUSTC_BOOTSTRAP", "1");
+        command.args(["check", "--quiet", "--locked", "--target", target]);
         match is_linux {
             true => command.args(["--workspace", "--exclude", "xtask", "--all-features"]),
             false => command.args(CRATES.iter().flat_map(|name| ["-p", name])),
