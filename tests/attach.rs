@@ -267,7 +267,12 @@ fn sections_of_many_traced_functions_attach_by_themselves() {
         spec.load_only([program]).unwrap();
         let link = match purebpf::load(&spec).unwrap().attach(program) {
             // Kernels of some machines have the type of link, and no way to make one.
-            Err(error) if lacks(error.errno() == Some(95), "many traced functions") => return,
+            Err(error)
+                if !cfg!(target_arch = "x86_64")
+                    && lacks(error.errno() == Some(95), "many traced functions") =>
+            {
+                return;
+            }
             link => link.unwrap(),
         };
         assert_eq!(link.info().unwrap().link_type, LinkType::TRACING_MULTI);
