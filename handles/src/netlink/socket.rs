@@ -102,21 +102,40 @@ impl Socket {
         let mut bytes = vec![0; message.buffer_len()];
         message.serialize(&mut bytes);
         let kernel = SocketAddr::new(0, 0);
-        let failed = |error: io::Error| CallError::io(call, &error);
-        self.socket.send_to(&bytes, &kernel, 0).map_err(failed)?;
+        again(call, || self.socket.send_to(&bytes, &kernel, 0))?;
         let mut answers = Vec::new();
         loop {
-            match self.socket.recv_from_full() {
-                Ok((bytes, sender)) if sender.port_number() == 0 => {
-                    if take(call, self.sequence, &bytes, &mut answers)? {
-                        return Ok(answers);
-                    }
-                }
-                // Only the kernel is believed.
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(failed(error).into()),
+            // The request was carried out while it was sent: whoever does not read the answer does not
+            // know what there is to be undone.
+            let (bytes, sender) = again(call, || self.socket.recv_from_full())?;
+            // Only the kernel is believed.
+            let is_kernel = sender.port_number() == 0;
+            if is_kernel && take(call, self.sequence, &bytes, &mut answers)? {
+                return Ok(answers);
             }
+        }
+    }
+}
+
+/// Tries what may fail for want of memory, or by a signal, a few times. After an overrun (`ENOBUFS`)
+/// there may be no answer to wait for.
+fn again<T>(
+    call: &'static str,
+    mut attempt: impl FnMut() -> io::Result<T>,
+) -> Result<T, CallError> {
+    const MORE: usize = 3;
+    let mut failures = 0;
+    loop {
+        match attempt() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                let error = CallError::io(call, &error);
+                if failures == MORE || error.errno() == Errno::ENOBUFS {
+                    return Err(error);
+                }
+                failures += 1;
+            }
+            Ok(done) => return Ok(done),
         }
     }
 }
@@ -169,4 +188,37 @@ pub fn take(
         }
     }
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use purebpf_syscall::Errno;
+
+    use super::again;
+
+    #[test]
+    fn what_fails_for_a_moment_is_tried_again_and_an_overrun_is_not() {
+        let fails_twice = |errno: Errno| {
+            let mut errors = vec![errno, Errno::EINTR, errno];
+            again("a call", move || match errors.pop() {
+                Some(errno) => Err(io::Error::from_raw_os_error(errno as i32)),
+                None => Ok(()),
+            })
+        };
+        assert_eq!(
+            fails_twice(Errno::ENOMEM).map_err(|error| error.errno()),
+            Ok(())
+        );
+        assert_eq!(
+            fails_twice(Errno::ENOBUFS).map_err(|error| error.errno()),
+            Err(Errno::ENOBUFS)
+        );
+        let always = || io::Result::<()>::Err(io::Error::from_raw_os_error(Errno::EPERM as i32));
+        assert_eq!(
+            again("a call", always).map_err(|error| error.errno()),
+            Err(Errno::EPERM)
+        );
+    }
 }

@@ -1,11 +1,14 @@
 //! The object's BTF.
 
-use purebpf_handles::{BtfObject, Token};
-use purebpf_plan::{MapOrigin, Plan};
+use purebpf_handles::{BtfObject, Errno, Token};
+use purebpf_plan::{MapOrigin, MapPlan, Plan};
 
 use crate::Error;
 
-/// The object's BTF in the kernel. Only struct_ops cannot do without.
+/// What says nothing about the BTF: a load that went on would not be the one that was asked for.
+const PASSING: [Errno; 4] = [Errno::EAGAIN, Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM];
+
+/// The object's BTF in the kernel. Only struct_ops cannot do without one that the kernel refuses.
 pub(crate) fn load(plan: &Plan, token: Option<&Token>) -> Result<Option<BtfObject>, Error> {
     let Some(bytes) = plan.btf.as_deref() else {
         return Ok(None);
@@ -14,11 +17,9 @@ pub(crate) fn load(plan: &Plan, token: Option<&Token>) -> Result<Option<BtfObjec
         Ok(btf) => return Ok(Some(btf)),
         Err(error) => error,
     };
-    if !plan
-        .maps
-        .iter()
-        .any(|map| map.origin == MapOrigin::StructOps)
-    {
+    let is_refused = source.errno().is_none_or(|errno| !PASSING.contains(&errno));
+    let needs_it = |map: &MapPlan| map.origin == MapOrigin::StructOps;
+    if is_refused && !plan.maps.iter().any(needs_it) {
         let name = &plan.object;
         log::info!("object `{name}` is loaded without its BTF: {source}");
         return Ok(None);
