@@ -1,11 +1,14 @@
 //! Pins: paths in a bpffs that keep objects alive.
 
 use std::fmt::Display;
+use std::fs::DirEntry;
 use std::io::ErrorKind;
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use purebpf_syscall::fs::{FileSystem, file_system};
 use purebpf_syscall::{Errno, ObjectKind, obj_get, obj_pin};
@@ -81,20 +84,19 @@ impl Pin {
         Ok(())
     }
 
-    /// Pins in place of whatever is pinned there, in one step.
+    /// Pins in place of whatever is pinned there, in one step: whoever is killed meanwhile leaves the
+    /// old object or the new one there, and at most a name beside it, which the next removes.
     pub(crate) fn replace(&self, object: &Pinnable<'_>, path: &Path) -> Result<(), Error> {
         self.check(object)?;
         let mut known = self.lock();
-        // Its own process alone uses this name, so that what is there is left over from another.
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(format!("~{}", std::process::id()));
-        let beside = PathBuf::from(beside);
+        let beside = beside(path);
         object.pin(&beside)?;
         if let Err(error) = std::fs::rename(&beside, path) {
             std::fs::remove_file(&beside).ok();
             return Err(Error::file("replace the pin", path)(error));
         }
         *known = Some(path.to_owned());
+        remove_left_over(path);
         Ok(())
     }
 
@@ -154,6 +156,35 @@ impl Pinnable<'_> {
             std::fs::remove_dir(parent).ok();
         }
         result
+    }
+}
+
+/// A name that nobody else uses at this time.
+fn beside(path: &Path) -> PathBuf {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!("~{}_{number}", std::process::id()));
+    PathBuf::from(name)
+}
+
+/// Removes what processes that were killed left beside a pin: no other has such a name for so long.
+fn remove_left_over(path: &Path) {
+    const LONG: Duration = Duration::from_secs(60);
+    let (Some(name), Ok(entries)) = (path.file_name(), std::fs::read_dir(parent(path))) else {
+        return;
+    };
+    let prefix = [name.as_encoded_bytes(), b"~"].concat();
+    let is_old = |entry: &DirEntry| {
+        let modified = entry.metadata().and_then(|data| data.modified());
+        let age = modified.ok().and_then(|modified| modified.elapsed().ok());
+        age.is_some_and(|age| age > LONG)
+    };
+    for entry in entries.flatten() {
+        let is_beside = entry.file_name().as_encoded_bytes().starts_with(&prefix);
+        if is_beside && is_old(&entry) {
+            std::fs::remove_file(entry.path()).ok();
+        }
     }
 }
 
