@@ -1,0 +1,122 @@
+//! What is loaded with fewer rights than root's, and what an error says is missing.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "../handles/tests/common/mod.rs"]
+mod common;
+mod support;
+
+use purebpf::{Error, Object, ObjectSpec};
+use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
+
+const ENOUGH: CapabilitySet = CapabilitySet::BPF
+    .union(CapabilitySet::PERFMON)
+    .union(CapabilitySet::NET_ADMIN);
+
+/// Does something in a thread that has these rights alone.
+fn with<T: Send>(rights: CapabilitySet, job: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            let sets = CapabilitySets {
+                effective: rights,
+                permitted: rights,
+                inheritable: CapabilitySet::empty(),
+            };
+            set_capabilities(None, sets).unwrap();
+            job()
+        });
+        thread.join().unwrap()
+    })
+}
+
+/// The error and all that caused it.
+fn told(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+/// Every fixture, with the name of its file.
+fn fixtures() -> Vec<(String, ObjectSpec)> {
+    let folder = support::fixture("");
+    let files = std::fs::read_dir(folder).unwrap();
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.filter(|name| name.ends_with(".bpf.o")).collect();
+    names.sort();
+    let open = |name: String| {
+        Some((
+            name.clone(),
+            ObjectSpec::open(support::fixture(&name)).ok()?,
+        ))
+    };
+    names.into_iter().filter_map(open).collect()
+}
+
+fn load(spec: &ObjectSpec) -> Result<Object, Error> {
+    purebpf::load(spec)
+}
+
+#[test]
+fn what_root_loads_is_loaded_with_three_capabilities() {
+    if !common::root() || support::older_than(5, 11) {
+        return;
+    }
+    let (mut loaded, mut refused) = (0, Vec::new());
+    for (name, spec) in fixtures() {
+        if load(&spec).is_err() {
+            continue;
+        }
+        loaded += 1;
+        if let Err(error) = with(ENOUGH, || load(&spec)) {
+            refused.push(format!("{name}: {}", told(&error)));
+        }
+    }
+    println!("{loaded} objects loaded, {} refused", refused.len());
+    assert!(loaded > 10);
+    assert_eq!(refused, [""; 0]);
+}
+
+#[test]
+fn programs_are_attached_with_three_capabilities() {
+    if !common::root() || support::older_than(5, 11) {
+        return;
+    }
+    for name in ["minimal.bpf.o", "globals.bpf.o"] {
+        let spec = support::open(name);
+        let links = with(ENOUGH, || load(&spec).unwrap().attach_all());
+        assert!(!links.unwrap().is_empty());
+    }
+}
+
+#[test]
+fn an_error_names_the_capability_that_is_missing_and_the_program() {
+    if !common::root() || support::older_than(5, 11) {
+        return;
+    }
+    let (bpf, perfmon) = (CapabilitySet::BPF, CapabilitySet::PERFMON);
+    let cases = [
+        ("minimal.bpf.o", bpf, "program `count`", "CAP_PERFMON"),
+        ("minimal.bpf.o", perfmon, "map `counts`", "CAP_BPF"),
+        (
+            "minimal.bpf.o",
+            CapabilitySet::empty(),
+            "map `counts`",
+            "CAP_BPF",
+        ),
+        ("buffers.bpf.o", bpf, "program `", "CAP_PERFMON"),
+    ];
+    for (name, rights, object, missing) in cases {
+        let spec = support::open(name);
+        let error = with(rights, || load(&spec)).unwrap_err();
+        let text = told(&error);
+        assert!(text.contains(object), "{name}: {text}");
+        let hint = error.hint().unwrap_or_default();
+        assert!(hint.contains(missing), "{name}: {text}: {hint}");
+    }
+}
