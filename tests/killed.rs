@@ -12,6 +12,7 @@
 #[path = "../handles/tests/common/mod.rs"]
 mod common;
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -21,6 +22,7 @@ use purebpf::{Map, MapType};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 
 const PIN: &str = "PUREBPF_TEST_PIN";
+const READY: &str = "ready to be killed";
 const KILLS: u64 = 200;
 
 /// A map whose only element says that it was made whole.
@@ -36,6 +38,7 @@ fn victim() {
     let Some(pin) = std::env::var_os(PIN) else {
         return;
     };
+    println!("{READY}");
     loop {
         map().pin_replacing(&pin).unwrap();
     }
@@ -62,13 +65,15 @@ fn a_pin_that_is_replaced_is_the_old_or_the_new_whenever_its_process_is_killed()
     for round in 0..KILLS {
         let before = Map::from_pin(&pin).unwrap().id();
         let mut victim = Command::new(std::env::current_exe().unwrap())
-            .args(["victim", "--exact", "--ignored"])
+            .args(["victim", "--exact", "--ignored", "--nocapture"])
             .env(PIN, &pin)
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        // It takes some milliseconds to begin; then each microsecond is another point to be killed at.
-        std::thread::sleep(Duration::from_micros(4000 + round * 37));
+        let mut lines = BufReader::new(victim.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap().ends_with(READY)));
+        // Each microsecond is another point to be killed at.
+        std::thread::sleep(Duration::from_micros(round * 37));
         victim.kill().unwrap();
         victim.wait().unwrap();
         let found = Map::from_pin(&pin).unwrap();

@@ -87,7 +87,13 @@ fn programs_are_attached_with_three_capabilities() {
     if !common::root() || support::older_than(5, 11) {
         return;
     }
-    for name in ["minimal.bpf.o", "globals.bpf.o"] {
+    // Debian's kernels keep perf events from all but root at 3 and above.
+    let paranoid = std::fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").unwrap();
+    let has_perf = paranoid.trim().parse::<i32>().unwrap() < 3;
+    for name in ["globals.bpf.o", "minimal.bpf.o"] {
+        if name == "minimal.bpf.o" && support::lacks(!has_perf, "perf events without root") {
+            continue;
+        }
         let spec = support::open(name);
         let links = with(ENOUGH, || load(&spec).unwrap().attach_all());
         assert!(!links.unwrap().is_empty());
