@@ -1,6 +1,16 @@
 //! Everything that has to pass, in the order in which failures are cheapest to find.
 
-use crate::{api, fixtures, fuzz, musl, run, supply, targets, vm};
+use crate::{api, fixtures, fuzz, machine, musl, run, supply, targets, vm};
+
+const WASM: &str = "wasm32-unknown-unknown";
+
+/// Whether something is there that only rustup can fetch; where it cannot, this is said.
+fn can_be_had(what: &str, fetched: anyhow::Result<()>) -> bool {
+    if let Err(error) = &fetched {
+        machine::say(&format!("NOT CHECKED, {what} cannot be had: {error:#}"));
+    }
+    fetched.is_ok()
+}
 
 /// Runs all checks and tests; the first that fails ends it.
 pub(crate) fn run(with_vm: bool) -> anyhow::Result<()> {
@@ -32,12 +42,21 @@ pub(crate) fn run(with_vm: bool) -> anyhow::Result<()> {
     run::check(&mut cargo(
         "test --release --locked -p purebpf --test corrupt",
     ))?;
-    supply::run(None)?;
+    // Every set of features and the other systems take minutes; their own tasks check them.
+    supply::run(Some("deny"))?;
+    supply::run(Some("minimal-versions"))?;
+    if can_be_had("the oldest compiler", supply::oldest_compiler()) {
+        supply::run(Some("rust-version"))?;
+    }
     api::run(false)?;
-    targets::run(None)?;
+    if can_be_had("WebAssembly", run::target(WASM)) {
+        targets::run(Some(WASM))?;
+    }
     if with_vm {
         vm::run(&["6.1".to_owned(), "6.12".to_owned()], &[])?;
-        musl::run("6.12")?;
+        if can_be_had("musl", run::target(musl::TARGET)) {
+            musl::run("6.12")?;
+        }
     }
     fuzz::run(&fuzz::Arguments::short())
 }

@@ -25,6 +25,9 @@ pub(crate) struct Arguments {
     /// Only this target; may be repeated
     #[arg(long)]
     only: Vec<String>,
+    /// Leave the corpora as they have grown
+    #[arg(long)]
+    keep: bool,
     /// How many targets run at a time; as many as there are processors if not given
     #[arg(long)]
     jobs: Option<usize>,
@@ -36,6 +39,7 @@ impl Arguments {
         Self {
             seconds: 20,
             only: Vec::new(),
+            keep: true,
             jobs: None,
         }
     }
@@ -65,7 +69,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         for _ in 0..jobs.max(1) {
             scope.spawn(|| {
                 while let Some(target) = next() {
-                    let row = fuzz(&programs, target, arguments.seconds);
+                    let row = fuzz(&programs, target, arguments);
                     if let Ok(mut rows) = rows.lock() {
                         rows.push(row);
                     }
@@ -128,7 +132,7 @@ fn folder() -> PathBuf {
     run::root().join("fuzz")
 }
 
-fn fuzz(programs: &Path, target: &str, seconds: u32) -> anyhow::Result<Row> {
+fn fuzz(programs: &Path, target: &str, arguments: &Arguments) -> anyhow::Result<Row> {
     let folder = folder();
     let corpus = folder.join("corpus").join(target);
     let artifacts = folder.join("artifacts").join(target);
@@ -147,7 +151,7 @@ fn fuzz(programs: &Path, target: &str, seconds: u32) -> anyhow::Result<Row> {
     }
     command
         .arg(format!("-artifact_prefix={}/", artifacts.display()))
-        .arg(format!("-max_total_time={seconds}"))
+        .arg(format!("-max_total_time={}", arguments.seconds))
         .arg("-print_final_stats=1");
     let log = run::cache("fuzz")?.join(format!("{target}.log"));
     let is_well = output_to(&mut command, &log)?;
@@ -155,7 +159,9 @@ fn fuzz(programs: &Path, target: &str, seconds: u32) -> anyhow::Result<Row> {
     if findings.is_empty() && !is_well {
         findings.push(format!("see {}", log.display()));
     }
-    minimise(programs, target, &corpus)?;
+    if !arguments.keep {
+        minimise(programs, target, &corpus)?;
+    }
     let text = fs::read_to_string(&log).with_context(|| format!("reading {}", log.display()))?;
     Ok(Row {
         target: target.to_owned(),

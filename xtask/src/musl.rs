@@ -9,7 +9,7 @@ use anyhow::{bail, ensure};
 use crate::arch::HOST;
 use crate::{machine, run};
 
-const TARGET: &str = "x86_64-unknown-linux-musl";
+pub(crate) const TARGET: &str = "x86_64-unknown-linux-musl";
 
 /// Packages that are built, and which of their targets.
 const BUILDS: [&[&str]; 3] = [

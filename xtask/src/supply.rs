@@ -6,6 +6,9 @@ use crate::run;
 /// Crates that have features.
 const WITH_FEATURES: [&str; 4] = ["purebpf", "purebpf-btf", "purebpf-elf", "purebpf-handles"];
 
+/// The oldest compiler that all is promised to compile with.
+const OLDEST: &str = env!("CARGO_PKG_RUST_VERSION");
+
 /// A check and its name.
 type Check = (&'static str, fn() -> anyhow::Result<()>);
 
@@ -47,7 +50,7 @@ fn minimal_versions() -> anyhow::Result<()> {
     }
     run::check(
         run::command("cargo")
-            .args(["check", "--quiet", "--workspace", "--all-targets"])
+            .args(["check", "--quiet", "--workspace"])
             .args([
                 "--all-features",
                 "-Zdirect-minimal-versions",
@@ -59,28 +62,23 @@ fn minimal_versions() -> anyhow::Result<()> {
     )
 }
 
+/// Installs the oldest compiler unless it is there.
+pub(crate) fn oldest_compiler() -> anyhow::Result<()> {
+    if run::output(run::command("rustup").args(["run", OLDEST, "rustc", "-V"])).is_ok() {
+        return Ok(());
+    }
+    let install = ["toolchain", "install", "--profile", "minimal", OLDEST];
+    run::check(run::command("rustup").args(install))
+}
+
 /// All of it compiles with the oldest compiler that it is promised for.
 fn rust_version() -> anyhow::Result<()> {
-    let version = env!("CARGO_PKG_RUST_VERSION");
-    if run::output(run::command("rustup").args(["run", version, "rustc", "-V"])).is_err() {
-        run::check(run::command("rustup").args([
-            "toolchain",
-            "install",
-            "--profile",
-            "minimal",
-            version,
-        ]))?;
-    }
+    oldest_compiler()?;
     let target = run::cache("rust-version")?;
     run::check(
         run::command("rustup")
-            .args(["run", version, "cargo", "check", "--quiet", "--locked"])
-            .args([
-                "--workspace",
-                "--all-targets",
-                "--all-features",
-                "--target-dir",
-            ])
+            .args(["run", OLDEST, "cargo", "check", "--quiet", "--locked"])
+            .args(["--workspace", "--all-features", "--target-dir"])
             .arg(target),
     )
 }
