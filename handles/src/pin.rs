@@ -168,21 +168,36 @@ fn beside(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// Whether this is what [`beside`] adds to a name, and not a name that somebody chose.
+fn is_of_beside(rest: &[u8]) -> bool {
+    let is_number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+    let mut parts = rest
+        .strip_prefix(b"~")
+        .unwrap_or_default()
+        .splitn(2, |byte| *byte == b'_');
+    parts.next().is_some_and(is_number) && parts.next().is_some_and(is_number)
+}
+
 /// Removes what processes that were killed left beside a pin: no other has such a name for so long.
 fn remove_left_over(path: &Path) {
     const LONG: Duration = Duration::from_secs(60);
     let (Some(name), Ok(entries)) = (path.file_name(), std::fs::read_dir(parent(path))) else {
         return;
     };
-    let prefix = [name.as_encoded_bytes(), b"~"].concat();
+    let is_beside = |entry: &DirEntry| {
+        let found = entry.file_name();
+        let rest = found
+            .as_encoded_bytes()
+            .strip_prefix(name.as_encoded_bytes());
+        rest.is_some_and(is_of_beside)
+    };
     let is_old = |entry: &DirEntry| {
         let modified = entry.metadata().and_then(|data| data.modified());
         let age = modified.ok().and_then(|modified| modified.elapsed().ok());
         age.is_some_and(|age| age > LONG)
     };
     for entry in entries.flatten() {
-        let is_beside = entry.file_name().as_encoded_bytes().starts_with(&prefix);
-        if is_beside && is_old(&entry) {
+        if is_beside(&entry) && is_old(&entry) {
             std::fs::remove_file(entry.path()).ok();
         }
     }
@@ -213,6 +228,23 @@ pub(crate) fn check_bpffs(object: &dyn Display, directory: &Path) -> Result<(), 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_somebody_chose_are_not_left_over() {
+        assert!(is_of_beside(b"~12_0"));
+        for chosen in [
+            &b""[..],
+            b"~",
+            b"~old",
+            b"~12",
+            b"~12_",
+            b"~_0",
+            b"~12_0b",
+            b"12_0",
+        ] {
+            assert!(!is_of_beside(chosen), "{chosen:?}");
+        }
+    }
 
     #[test]
     fn dots_of_the_name_alone_are_replaced() {
