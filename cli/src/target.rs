@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use purebpf::RunningKernel;
-use purebpf::btf::{self, Btf};
+use purebpf::btf::Btf;
 use purebpf::insn::Endian;
-use purebpf::plan::{DescribedKernel, Error, Feature, ModuleBtf, TargetKernel};
+use purebpf::plan::{DescribedKernel, Error, Feature, ModuleBtf, TargetKernel, endian_of};
 
 use crate::source;
 
@@ -154,10 +154,7 @@ impl TargetKernel for Foreign {
     }
 
     fn endian(&self) -> Option<Endian> {
-        Some(match self.btf.endian() {
-            btf::Endian::Little => Endian::Little,
-            btf::Endian::Big => Endian::Big,
-        })
+        Some(endian_of(&self.btf))
     }
 
     fn btf(&self) -> Result<Arc<Btf>, Error> {

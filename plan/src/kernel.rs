@@ -5,7 +5,7 @@ use std::sync::Arc;
 use purebpf_btf::Btf;
 use purebpf_insn::Endian;
 
-use crate::{Error, Feature};
+use crate::{Error, Feature, endian_of};
 
 /// The BTF of a kernel module, split on that of the kernel.
 #[derive(Clone, Debug)]
@@ -145,14 +145,6 @@ impl DescribedKernel {
     }
 }
 
-/// The byte order of the machine that BTF was made for.
-pub(crate) fn of_btf(btf: &Btf) -> Endian {
-    match btf.endian() {
-        purebpf_btf::Endian::Little => Endian::Little,
-        purebpf_btf::Endian::Big => Endian::Big,
-    }
-}
-
 fn undescribed(what: &str) -> Error {
     Error::Kernel {
         what: format!("{what} (it was not given)"),
@@ -167,7 +159,7 @@ impl TargetKernel for DescribedKernel {
 
     /// That of its BTF.
     fn endian(&self) -> Option<Endian> {
-        self.btf.as_ref().map(|btf| of_btf(btf))
+        self.btf.as_ref().map(|btf| endian_of(btf))
     }
 
     fn btf(&self) -> Result<Arc<Btf>, Error> {

@@ -4,6 +4,7 @@
 //! ```text
 //! spec/        what the file declares: ObjectSpec, editable
 //! kernel.rs    TargetKernel: what may be asked of the kernel; DescribedKernel: one given as data
+//! endian.rs    byte orders of BTF and of instructions
 //! features.rs  what kernels came to offer over time
 //! resolve/     ObjectSpec + TargetKernel -> Plan
 //! light/       a load written as a BPF program and its data: LightLoader
@@ -13,6 +14,7 @@
 
 #![forbid(unsafe_code)]
 
+mod endian;
 mod error;
 mod features;
 mod kernel;
@@ -22,6 +24,7 @@ mod plan;
 mod resolve;
 mod spec;
 
+pub use endian::endian_of;
 pub use error::{Error, Source};
 pub use features::Feature;
 pub use kernel::{DescribedKernel, ModuleBtf, TargetKernel};

@@ -3,8 +3,9 @@
 
 use purebpf_btf::{Btf, BtfBuilder, Kind, Linkage, RawRecord, TypeId};
 use purebpf_elf::Binding;
-use purebpf_insn::{Endian, Insn};
+use purebpf_insn::Insn;
 
+use crate::endian::as_btf;
 use crate::{Error, Feature, ObjectSpec, TargetKernel};
 
 /// Helpers that read kernel or user memory, and what reads any memory on kernels before them.
@@ -49,7 +50,7 @@ pub(super) fn btf(
     let hidden = hidden_functions(spec, btf);
     let missing = Missing::of(btf, kernel);
     if hidden.is_empty() && missing.0.is_empty() {
-        return Ok(Some(btf.to_bytes(to_btf(spec.code.endian))));
+        return Ok(Some(btf.to_bytes(as_btf(spec.code.endian))));
     }
     let mut builder = BtfBuilder::from_btf(btf).map_err(edit())?;
     for id in hidden {
@@ -71,14 +72,7 @@ pub(super) fn btf(
         }
     }
     let btf = builder.finish().map_err(edit())?;
-    Ok(Some(btf.to_bytes(to_btf(spec.code.endian))))
-}
-
-const fn to_btf(endian: Endian) -> purebpf_btf::Endian {
-    match endian {
-        Endian::Little => purebpf_btf::Endian::Little,
-        Endian::Big => purebpf_btf::Endian::Big,
-    }
+    Ok(Some(btf.to_bytes(as_btf(spec.code.endian))))
 }
 
 /// Global functions that are hidden: the verifier shall check each call of them, as it does with
