@@ -16,6 +16,7 @@ mod support;
 use std::net::UdpSocket;
 use std::time::Duration;
 
+use purebpf::handles::Errno;
 use purebpf::insn::LinkType;
 use purebpf::{Link, Object, RingBuffer, attach};
 use support::{fixture, getpgid, has_kprobes, lacks, older_than, open, wait_for};
@@ -269,7 +270,10 @@ fn sections_of_many_traced_functions_attach_by_themselves() {
             // Kernels of some machines have the type of link, and no way to make one.
             Err(error)
                 if !cfg!(target_arch = "x86_64")
-                    && lacks(error.errno() == Some(95), "many traced functions") =>
+                    && lacks(
+                        error.errno() == Some(Errno::EOPNOTSUPP as i32),
+                        "many traced functions",
+                    ) =>
             {
                 return;
             }

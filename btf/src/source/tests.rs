@@ -163,8 +163,7 @@ mod packed {
     }
 
     #[test]
-    fn an_image_of_nothing_but_starts_ends_in_time() {
-        let begin = std::time::Instant::now();
+    fn an_image_of_nothing_but_starts_is_refused() {
         for start in [
             &b"\x1f\x8b\x08\0"[..],
             b"\xfd7zXZ\0\0\0",
@@ -174,7 +173,6 @@ mod packed {
             let image = [b"boot", &start.repeat((64 << 10) / start.len())[..]].concat();
             assert!(find(&image).is_err());
         }
-        assert!(begin.elapsed().as_secs() < 30, "{:?}", begin.elapsed());
     }
 
     #[test]
