@@ -35,6 +35,7 @@ const LIMIT: u64 = 4_000_000;
 /// Builds the binaries, says their sizes, and runs them on this kernel.
 pub(crate) fn run(version: &str) -> anyhow::Result<()> {
     run::target(TARGET)?;
+    run::need(&["readelf"], &["binutils"])?;
     let kernels = machine::fetch(HOST, &[version.to_owned()])?;
     let mut programs = Vec::new();
     for what in BUILDS {

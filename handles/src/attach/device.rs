@@ -58,7 +58,7 @@ impl Device {
 /// The index of the device, in the network name space of this thread.
 pub(super) fn by_name(name: &str) -> Result<u32, Error> {
     host::ifindex(name).map_err(|source| Error::Missing {
-        object: boxed(shown(|f| write!(f, "network device `{name}`"))),
+        object: boxed(format_args!("network device `{name}`")),
         nearest: Nearest::of(name, host::ifnames().unwrap_or_default()),
         source,
     })
