@@ -82,7 +82,7 @@ pub fn decode_as(btf: &Btf, id: TypeId, bytes: &[u8], endian: Endian) -> Result<
         btf,
         endian,
         parts,
-        comparisons: 1 << 24,
+        comparisons: bytes.len().saturating_mul(64).saturating_add(1 << 20),
     }
     .decode(id, bytes, MAX_DEPTH)
 }

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 
 use anyhow::{Context as _, bail};
 
-use crate::fuzz_report::{Row, print, read};
+use crate::fuzz_report::{Row, failure, print, read};
 use crate::run;
 
 /// What an input may take: bytes, seconds, megabytes. The targets have narrower limits of their own;
@@ -163,11 +163,22 @@ fn fuzz(programs: &Path, target: &str, arguments: &Arguments) -> anyhow::Result<
         minimise(programs, target, &corpus)?;
     }
     let text = fs::read_to_string(&log).with_context(|| format!("reading {}", log.display()))?;
+    let mut said = String::new();
+    if !findings.is_empty() {
+        said = failure(&text);
+        // The machine may be gone before anybody takes the files from it.
+        for finding in findings.iter().map(|name| artifacts.join(name)) {
+            let is_file = finding.exists();
+            let input = is_file.then(|| run::output(Command::new("base64").arg(finding)));
+            said.extend(input.transpose()?.map(|input| format!("\n{input}")));
+        }
+    }
     Ok(Row {
         target: target.to_owned(),
         counts: read(&text),
         inputs: names(&corpus)?.len(),
         findings,
+        said,
     })
 }
 

@@ -6,8 +6,10 @@ pub(crate) struct Row {
     pub(crate) counts: Counts,
     /// Inputs of its corpus, once minimised.
     pub(crate) inputs: usize,
-    /// Names of inputs that fail.
+    /// What fails: names of inputs.
     pub(crate) findings: Vec<String>,
+    /// What the fuzzer said of the last of them.
+    pub(crate) said: String,
 }
 
 /// What the fuzzer counts.
@@ -51,6 +53,21 @@ pub(crate) fn read(log: &str) -> Counts {
     }
 }
 
+/// What a log says of a failure: its start, of a long stack the first calls, and the end.
+pub(crate) fn failure(log: &str) -> String {
+    const FIRST: usize = 40;
+    const LAST: usize = 10;
+    let is_start = |line: &&str| line.contains("panicked at") || line.contains("ERROR:");
+    let lines: Vec<&str> = log.lines().filter(|line| !line.starts_with('#')).collect();
+    let start = lines.iter().position(is_start).unwrap_or(0);
+    let mut shown = lines.get(start..).unwrap_or_default().to_vec();
+    if shown.len() > FIRST + LAST {
+        let end = shown.len() - LAST;
+        shown.splice(FIRST..end, ["..."]);
+    }
+    shown.join("\n")
+}
+
 /// Prints a line for each target, and what failed.
 #[expect(clippy::print_stdout, reason = "the user of a task reads it")]
 pub(crate) fn print(rows: &[Row]) {
@@ -82,6 +99,9 @@ pub(crate) fn print(rows: &[Row]) {
         for finding in &row.findings {
             println!("{}: {finding}", row.target);
         }
+        if !row.said.is_empty() {
+            println!("{}", row.said);
+        }
     }
 }
 
@@ -108,5 +128,24 @@ mod tests {
         };
         assert_eq!(read(log), expected);
         assert_eq!(read("it did not start"), Counts::default());
+    }
+
+    #[test]
+    fn of_a_failure_start_and_end_are_shown() {
+        assert_eq!(failure("it did not start"), "it did not start");
+        let calls: Vec<String> = (0..200)
+            .map(|number| format!("  #{number} 0x1 in f"))
+            .collect();
+        let log = format!(
+            "INFO: Seed: 1\n#2\tINITED cov: 3\n==7==ERROR: stack-overflow\n{}\nSUMMARY: it",
+            calls.join("\n")
+        );
+        let shown = failure(&log);
+        assert!(
+            shown.starts_with("==7==ERROR: stack-overflow\n  #0 0x1"),
+            "{shown}"
+        );
+        assert!(shown.ends_with("  #199 0x1 in f\nSUMMARY: it"), "{shown}");
+        assert_eq!(shown.lines().count(), 51);
     }
 }

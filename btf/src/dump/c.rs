@@ -184,6 +184,10 @@ impl<'a> CDump<'a> {
         result
     }
 
+    pub(super) fn set_text_limit(&mut self, bytes: usize) {
+        self.0.set_text_limit(bytes);
+    }
+
     /// Bytes of text that one call may give.
     pub(super) fn text_limit(&self) -> usize {
         self.0.text_limit()

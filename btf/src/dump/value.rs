@@ -15,8 +15,11 @@ const MIN_LINES: usize = 1 << 16;
 /// The same for bytes of text, most of which are names of types.
 const MIN_TEXT: usize = 16 << 20;
 const TEXT_PER_BYTE: usize = 64;
-/// Steps that looking for zeroes and for enumerators may take.
-const STEPS: usize = 1 << 24;
+/// By how much the last name of a type may be over that.
+const TEXT_OVER: usize = 1 << 16;
+/// Steps that looking for zeroes and for enumerators may take, whatever the bytes; each adds some.
+const MIN_STEPS: usize = 1 << 20;
+const STEPS_PER_BYTE: usize = 64;
 
 /// Prints values of types as text, in the form of libbpf.
 ///
@@ -139,7 +142,8 @@ impl<'a> ValueText<'a> {
     /// # Errors
     /// [`Error::NoType`]; [`Error::NoSize`] for what has no value, such as a function;
     /// [`Error::SizeOverflow`]; [`Error::Depth`] for nesting of more than 32 levels;
-    /// [`Error::NotUtf8`] for a name. `out` is then what it was.
+    /// [`Error::NotUtf8`] for a name; [`Error::TextTooLong`] for names of types that are longer than
+    /// the text may be (16 MiB, and 64 bytes for each byte). `out` is then what it was.
     #[doc(alias = "btf_dump__dump_type_data")]
     pub fn print(&mut self, id: TypeId, bytes: &[u8], out: &mut String) -> Result<()> {
         let start = out.len();
@@ -156,7 +160,10 @@ impl<'a> ValueText<'a> {
                 .saturating_mul(TEXT_PER_BYTE)
                 .saturating_add(MIN_TEXT)
                 .saturating_add(start),
-            steps: STEPS,
+            steps: bytes
+                .len()
+                .saturating_mul(STEPS_PER_BYTE)
+                .saturating_add(MIN_STEPS),
         };
         let result = printer.value("", Place::of(id), Nesting::default());
         if result.is_err() {
@@ -204,6 +211,8 @@ impl Place {
 pub(super) struct Nesting {
     /// Structs and arrays around it.
     depth: u32,
+    /// Sections around it, which nothing is indented for.
+    sections: u32,
     in_array: bool,
     /// What it is the value of has been indented already.
     after_name: bool,
@@ -221,6 +230,22 @@ impl Nesting {
             depth: self.depth + 1,
             in_array: self.in_array || in_array,
             after_name: false,
+            ..self
+        })
+    }
+
+    /// Behind the name of a section, which may say that it holds itself.
+    fn in_section(self, id: TypeId) -> Result<Self> {
+        if self.sections >= MAX_DEPTH {
+            return Err(Error::Depth {
+                id,
+                limit: MAX_DEPTH,
+            });
+        }
+        Ok(Self {
+            sections: self.sections + 1,
+            after_name: true,
+            ..self
         })
     }
 }
@@ -269,7 +294,7 @@ impl<'a> Printer<'_, 'a> {
             let has_own_cast = matches!(ty.kind, TypeKind::Var { .. } | TypeKind::Datasec { .. });
             if !nesting.in_array && !has_own_cast {
                 self.out.push('(');
-                self.dump.cast(place.id, self.out)?;
+                self.cast(place.id)?;
                 self.out.push(')');
             }
         }
@@ -286,6 +311,13 @@ impl<'a> Printer<'_, 'a> {
                 Ok(shown)
             }
         }
+    }
+
+    /// Prints the name of a type; that of a prototype may be long.
+    fn cast(&mut self, id: TypeId) -> Result<()> {
+        let left = self.end_of_text.saturating_sub(self.out.len());
+        self.dump.set_text_limit(left.saturating_add(TEXT_OVER));
+        self.dump.cast(id, self.out)
     }
 
     /// Takes note of a line; there is none left if this fails.
@@ -376,7 +408,7 @@ impl<'a> Printer<'_, 'a> {
             Linkage::EXTERN => "extern ",
             _ => "",
         });
-        self.dump.cast(of, self.out)?;
+        self.cast(of)?;
         for part in [" ", self.btf.name_at(ty.name_off)?, " = "] {
             self.out.push_str(part);
         }
@@ -396,10 +428,7 @@ impl<'a> Printer<'_, 'a> {
         for part in ["SEC(\"", self.btf.name_at(ty.name_off)?, "\") "] {
             self.out.push_str(part);
         }
-        let inside = Nesting {
-            after_name: true,
-            ..nesting
-        };
+        let inside = nesting.in_section(ty.id)?;
         let whole = self.bytes;
         for secinfo in secinfos {
             let place = Place {

@@ -1,5 +1,6 @@
 use super::ValueText;
 use crate::btf::Btf;
+use crate::builder::NewParam;
 use crate::entries::SecInfo;
 use crate::error::Error;
 use crate::id::TypeId;
@@ -402,4 +403,45 @@ fn text_stays_within_a_multiple_of_the_bytes() {
         ValueText::new(&btf).to_text(loop_, &bytes),
         Err(Error::Depth { .. })
     ));
+}
+
+#[test]
+fn a_section_that_holds_itself_is_refused() {
+    let (mut btf, _, _) = builder();
+    let info = |ty| SecInfo {
+        ty,
+        offset: 0,
+        size: 4,
+    };
+    let itself = btf.add_datasec(".itself", 4, &[info(TypeId(3))]).unwrap();
+    let one = btf.add_datasec(".one", 4, &[info(TypeId(5))]).unwrap();
+    let other = btf.add_datasec(".other", 4, &[info(one)]).unwrap();
+    let btf = btf.finish().unwrap();
+    for id in [itself, one, other] {
+        let result = ValueText::new(&btf).to_text(id, &[1; 4]);
+        assert!(matches!(result, Err(Error::Depth { .. })), "{result:?}");
+    }
+}
+
+#[test]
+fn long_names_of_types_count_as_text() {
+    let (mut btf, int, _) = builder();
+    let name = "n".repeat(10_000);
+    let mut prototype = btf.add_struct(&name, 4, &[at("a", int, 0)]).unwrap();
+    for _ in 0..10 {
+        let param = NewParam {
+            name: "",
+            ty: prototype,
+        };
+        let function = btf.add_func_proto(TypeId::VOID, &[param; 2]).unwrap();
+        prototype = btf.add_ptr(function).unwrap();
+    }
+    let two = btf
+        .add_struct("two", 16, &[at("a", prototype, 0), at("b", prototype, 8)])
+        .unwrap();
+    let btf = btf.finish().unwrap();
+    let one = ValueText::new(&btf).to_text(prototype, &[1; 8]).unwrap();
+    assert!(one.len() > 10_000_000);
+    let result = ValueText::new(&btf).to_text(two, &[1; 16]);
+    assert!(matches!(result, Err(Error::TextTooLong { .. })));
 }
