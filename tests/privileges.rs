@@ -126,3 +126,22 @@ fn an_error_names_the_capability_that_is_missing_and_the_program() {
         assert!(hint.contains(missing), "{name}: {text}: {hint}");
     }
 }
+
+#[test]
+fn an_error_names_the_capability_that_attaching_takes() {
+    if !common::root() || support::older_than(5, 11) {
+        return;
+    }
+    let object = load(&support::open("minimal.bpf.o")).unwrap();
+    let (error, hint) = with(CapabilitySet::empty(), || {
+        let error = object.attach_all().unwrap_err();
+        let hint = error.hint().unwrap_or_default().to_owned();
+        (error, hint)
+    });
+    let text = told(&error);
+    assert!(
+        text.contains("program `count` cannot be attached"),
+        "{text}"
+    );
+    assert!(hint.contains("lacks CAP_PERFMON"), "{text}: {hint}");
+}

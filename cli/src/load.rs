@@ -26,6 +26,9 @@ pub(crate) struct Arguments {
     /// Pin maps and programs in this folder of a bpffs
     #[arg(long, conflicts_with = "each")]
     pin: Option<PathBuf>,
+    /// Refuse pins that another user could have put there, or could still change
+    #[arg(long)]
+    trusted_pins: bool,
 }
 
 /// What became of a program.
@@ -85,7 +88,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
     };
     let outcomes = match arguments.each {
-        true => each(&spec),
+        true => each(&spec, arguments),
         false => whole(&spec, arguments)?,
     };
     match arguments.json {
@@ -105,9 +108,9 @@ fn tag(object: &Object, program: &str) -> Result<Option<[u8; 8]>, Error> {
     Ok(Some(info.tag))
 }
 
-fn each(spec: &ObjectSpec) -> Vec<Outcome> {
+fn each(spec: &ObjectSpec, arguments: &Arguments) -> Vec<Outcome> {
     // What is learnt of the kernel serves all loads.
-    let loader = Loader::new();
+    let loader = Loader::new().trusted_pins(arguments.trusted_pins);
     let outcome = |name: &str, section: &str| {
         let mut alone = spec.clone();
         let result = alone
@@ -127,7 +130,9 @@ fn each(spec: &ObjectSpec) -> Vec<Outcome> {
 }
 
 fn whole(spec: &ObjectSpec, arguments: &Arguments) -> anyhow::Result<Vec<Outcome>> {
-    let loaded = Loader::new().load(spec);
+    let loaded = Loader::new()
+        .trusted_pins(arguments.trusted_pins)
+        .load(spec);
     let loaded = match (loaded, &arguments.pin) {
         (Ok(object), Some(dir)) => {
             pin(&object, dir)?;

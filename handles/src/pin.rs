@@ -1,5 +1,7 @@
 //! Pins: paths in a bpffs that keep objects alive.
 
+mod trust;
+
 use std::fmt::Display;
 use std::fs::DirEntry;
 use std::io::ErrorKind;
@@ -15,6 +17,7 @@ use purebpf_syscall::{Errno, ObjectKind, obj_get, obj_pin};
 
 use crate::Error;
 use crate::id::id_of;
+pub use trust::check_trusted;
 
 /// Where an object called `name` is pinned below `directory`: a bpffs takes no dots in names, so
 /// that they become underscores there.

@@ -3,6 +3,7 @@
 use purebpf_plan::{Missing, SourceLine};
 
 use crate::Rejection;
+use crate::load::hints;
 
 /// The stage at which a load failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,12 +235,14 @@ impl Error {
         }
     }
 
-    /// What can be done about it, where that is certain.
+    /// What can be done about it, where that is certain; about a program that could not be attached,
+    /// by the rights of the thread that asks.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::Program { rejection, .. } => rejection.hint.as_deref(),
             Self::Map { hint, .. } => hint.as_deref(),
+            Self::Attach { source, .. } => hints::of_attach(source),
             _ => None,
         }
     }

@@ -212,5 +212,6 @@ fn object(loader: &LightLoader, fds: Vec<OwnedFd>) -> Result<Object, Error> {
         struct_ops: IndexMap::new(),
         left_out: Arc::new([]),
         btf: None,
+        trusted_pins: false,
     })
 }

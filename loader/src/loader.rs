@@ -17,6 +17,7 @@ const PIN_ROOT: &str = "/sys/fs/bpf";
 pub struct Loader {
     kernel: RunningKernel,
     pin_root: PathBuf,
+    trusted_pins: bool,
     maps: HashMap<String, Map>,
     targets: HashMap<String, Program>,
 }
@@ -48,6 +49,7 @@ impl Loader {
         Self {
             kernel,
             pin_root: PIN_ROOT.into(),
+            trusted_pins: false,
             maps: HashMap::new(),
             targets: HashMap::new(),
         }
@@ -58,6 +60,15 @@ impl Loader {
     #[must_use]
     pub fn pin_root(mut self, folder: impl Into<PathBuf>) -> Self {
         self.pin_root = folder.into();
+        self
+    }
+
+    /// Sets whether pins are refused that another user could have put there, or could still change:
+    /// those of maps that are reused or made, and those of [`Object::pin`]. What that means is said at
+    /// [`check_trusted`](purebpf_handles::pin::check_trusted), which is for pins that are opened by hand.
+    #[must_use]
+    pub fn trusted_pins(mut self, only: bool) -> Self {
+        self.trusted_pins = only;
         self
     }
 
@@ -150,6 +161,7 @@ impl Loader {
         let mut session = Session {
             kernel: self.kernel.clone(),
             pin_root: self.pin_root.clone(),
+            trusted_pins: self.trusted_pins,
             given,
             targets: self.targets.clone(),
             btf: btf::load(&plan, self.kernel.token())?,

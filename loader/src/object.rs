@@ -7,7 +7,7 @@ use bytemuck::{AnyBitPattern, NoUninit};
 use indexmap::IndexMap;
 use purebpf_btf::Btf;
 use purebpf_handles::attach::StructOps;
-use purebpf_handles::pin::path_in;
+use purebpf_handles::pin::{check_trusted, path_in};
 use purebpf_handles::{Global, Link, Map, Program};
 use purebpf_insn::ProgramType;
 
@@ -38,6 +38,8 @@ pub struct Object {
     pub(crate) variables: Vec<Variables>,
     pub(crate) left_out: Arc<[(String, Error)]>,
     pub(crate) btf: Option<Arc<Btf>>,
+    /// Pins that others could have made are refused.
+    pub(crate) trusted_pins: bool,
 }
 
 pub(crate) fn known(names: impl Iterator<Item = impl std::fmt::Display>) -> String {
@@ -291,10 +293,13 @@ impl Object {
     ///
     /// # Errors
     /// The first failure; what was pinned until then is unpinned again, and a folder that was made is
-    /// removed.
+    /// removed. A folder that others may write to, where the loader was told to trust none such.
     #[doc(alias = "bpf_object__pin")]
     pub fn pin(&self, folder: impl AsRef<Path>) -> Result<(), Error> {
         let folder = folder.as_ref();
+        if self.trusted_pins {
+            check_trusted(path_in(folder, &self.name))?;
+        }
         let was_there = folder.exists();
         let mut undo: Vec<Box<dyn Fn()>> = Vec::new();
         let result = self.pin_each(folder, &mut undo);

@@ -158,6 +158,7 @@ impl Prepared {
         maps::fill_program_slots(&plan, &maps, &programs.loaded)?;
         let struct_ops = maps::struct_ops(&plan, &maps, &programs.loaded)?;
         session.pins.keep()?;
+        let trusted_pins = session.trusted_pins;
         let maps = plan.maps.iter().zip(maps);
         let loaded = plan.programs.iter().zip(programs.loaded);
         Ok(Object {
@@ -173,6 +174,7 @@ impl Prepared {
             name: plan.object,
             struct_ops,
             btf,
+            trusted_pins,
         })
     }
 }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
+use purebpf::handles::pin::check_trusted;
 use purebpf::{Error, Link, Loader, Object, ObjectSpec};
 use serde_json::{Value, json};
 
@@ -23,6 +24,9 @@ pub(crate) struct Places {
     /// Attach a program elsewhere than its section says, or where that says nothing
     #[arg(long, value_name = "PROGRAM=PLACE", value_parser = At::parse, long_help = place::help())]
     at: Vec<At>,
+    /// Refuse pins that another user could have put there, or could still change
+    #[arg(long)]
+    trusted_pins: bool,
 }
 
 #[derive(clap::Args)]
@@ -68,7 +72,7 @@ impl Places {
         for at in &self.at {
             spec.program_mut(&at.program)?.autoattach = false;
         }
-        Ok(Loader::new().load(&spec)?)
+        Ok(Loader::new().trusted_pins(self.trusted_pins).load(&spec)?)
     }
 
     /// Attaches everything, each with what became of it: first what is told by sections.
@@ -118,6 +122,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         bail!("there is nothing to attach");
     }
     if let Some(folder) = &arguments.pin {
+        if arguments.places.trusted_pins {
+            attached
+                .iter()
+                .try_for_each(|one| check_trusted(folder.join(&one.name)))?;
+        }
         pin(&attached, folder)?;
     }
     show(&attached, arguments.json)?;

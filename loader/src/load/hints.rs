@@ -56,6 +56,34 @@ pub(crate) fn of_map(errno: Option<Errno>) -> Option<String> {
     first(&RunningKernel::get(), &refusal)
 }
 
+/// What can be done about a program that could not be attached.
+pub(crate) fn of_attach(error: &purebpf_handles::Error) -> Option<&'static str> {
+    attach(&RunningKernel::get(), error)
+}
+
+fn attach(facts: &dyn Facts, error: &purebpf_handles::Error) -> Option<&'static str> {
+    use purebpf_handles::Error;
+    let is_denied = matches!(error.errno(), Some(Errno::EPERM | Errno::EACCES));
+    if !is_denied || facts.has(Capability::SysAdmin) {
+        return None;
+    }
+    match error {
+        Error::Call { source, .. } if source.call() == "perf_event_open" => {
+            Some(match facts.has(Capability::Perfmon) {
+                false => "this process lacks CAP_PERFMON (run as root)",
+                // Debian's kernels do so at 3, which is their default.
+                true => {
+                    "kernel.perf_event_paranoid keeps perf events from all without CAP_SYS_ADMIN"
+                }
+            })
+        }
+        Error::Netlink { .. } if !facts.has(Capability::NetAdmin) => {
+            Some("this process lacks CAP_NET_ADMIN (run as root)")
+        }
+        _ => None,
+    }
+}
+
 fn first(facts: &dyn Facts, refusal: &Refusal<'_>) -> Option<String> {
     HINTS.iter().find_map(|hint| hint(facts, refusal))
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use indexmap::IndexMap;
 use purebpf_btf::TypeId;
 use purebpf_handles::attach::StructOps;
+use purebpf_handles::pin::check_trusted;
 use purebpf_handles::{Map, MapAttributes, UpdateFlags};
 use purebpf_insn::{MapFlags, MapType};
 use purebpf_plan::{MapPlan, PinPlan, PinPolicy, Plan, SlotPlan};
@@ -71,7 +72,7 @@ fn one(session: &mut Session, plan: &MapPlan) -> Result<Origin, Error> {
     if let Some(map) = session.given.get(&plan.name) {
         return Ok(Origin::Reused(map.clone().with_name(&plan.name)));
     }
-    let Some(path) = pin_path(session, plan) else {
+    let Some(path) = pin_path(session, plan)? else {
         return create_one(session, plan).map(Origin::Created);
     };
     if plan.pin_policy == PinPolicy::Replace {
@@ -103,11 +104,16 @@ fn create_one(session: &Session, plan: &MapPlan) -> Result<Map, Error> {
     Ok(map)
 }
 
-fn pin_path(session: &Session, plan: &MapPlan) -> Option<PathBuf> {
-    match plan.pin.as_ref()? {
-        PinPlan::At(path) => Some(path.clone()),
-        PinPlan::ByName => Some(session.pin_root.join(&plan.name)),
+fn pin_path(session: &Session, plan: &MapPlan) -> Result<Option<PathBuf>, Error> {
+    let path = match &plan.pin {
+        None => return Ok(None),
+        Some(PinPlan::At(path)) => path.clone(),
+        Some(PinPlan::ByName) => session.pin_root.join(&plan.name),
+    };
+    if session.trusted_pins {
+        check_trusted(&path).map_err(failed(&plan.name, "trusting its pin"))?;
     }
+    Ok(Some(path))
 }
 
 /// The map that is pinned there, if one is.

@@ -10,7 +10,7 @@
 //! ```
 
 pub(crate) mod btf;
-mod hints;
+pub(crate) mod hints;
 pub(crate) mod maps;
 pub(crate) mod memlock;
 mod pins;
@@ -32,6 +32,8 @@ pub(crate) struct Session {
     /// With the token that every call is allowed by, if there is one.
     pub(crate) kernel: RunningKernel,
     pub(crate) pin_root: PathBuf,
+    /// Pins that others could have made are refused.
+    pub(crate) trusted_pins: bool,
     /// Maps that stand for maps of the object, by name.
     pub(crate) given: HashMap<String, Map>,
     /// Programs whose functions programs of the object are attached to, by the latter's name.

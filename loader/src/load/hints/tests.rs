@@ -179,3 +179,23 @@ fn a_type_is_missing_only_if_an_empty_program_is_refused_too() {
     // These need a target, which an empty one lacks.
     assert_eq!(hint(&without, ProgramType::LSM), "");
 }
+
+#[test]
+fn perf_events_need_a_capability_or_more() {
+    let denied = |errno| purebpf_handles::Error::Call {
+        object: "tracepoint".into(),
+        operation: "open its perf event",
+        source: purebpf_handles::CallError::from_raw("perf_event_open", errno as i32),
+    };
+    let hint = |capabilities, errno| {
+        let facts = Made {
+            capabilities,
+            ..ROOT
+        };
+        attach(&facts, &denied(errno)).unwrap_or_default()
+    };
+    assert!(hint(&[Capability::Bpf], Errno::EACCES).contains("lacks CAP_PERFMON"));
+    assert!(hint(&[Capability::Perfmon], Errno::EACCES).contains("perf_event_paranoid"));
+    assert_eq!(hint(&[Capability::Perfmon], Errno::EINVAL), "");
+    assert_eq!(hint(ROOT.capabilities, Errno::EACCES), "");
+}
