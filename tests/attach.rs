@@ -16,10 +16,9 @@ mod support;
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use purebpf::handles::Errno;
 use purebpf::insn::LinkType;
 use purebpf::{Link, Object, RingBuffer, attach};
-use support::{fixture, getpgid, has_kprobes, lacks, older_than, open, wait_for};
+use support::{fixture, getpgid, has_kprobes, lacks, open, wait_for};
 
 /// The kinds of `attach.bpf.c`.
 mod kind {
@@ -260,25 +259,13 @@ fn fentry_and_fexit_see_a_function_of_the_kernel() {
 
 #[test]
 fn sections_of_many_traced_functions_attach_by_themselves() {
-    if !common::root() || older_than(7, 2) || !common::jit() {
+    if !common::root() || !common::traces_many() || !common::jit() {
         return;
     }
     for program in ["on_fentry_multi", "on_fexit_multi_s", "on_fsession_multi"] {
         let mut spec = open("sections.bpf.o");
         spec.load_only([program]).unwrap();
-        let link = match purebpf::load(&spec).unwrap().attach(program) {
-            // Kernels of some machines have the type of link, and no way to make one.
-            Err(error)
-                if !cfg!(target_arch = "x86_64")
-                    && lacks(
-                        error.errno() == Some(Errno::EOPNOTSUPP as i32),
-                        "many traced functions",
-                    ) =>
-            {
-                return;
-            }
-            link => link.unwrap(),
-        };
+        let link = purebpf::load(&spec).unwrap().attach(program).unwrap();
         assert_eq!(link.info().unwrap().link_type, LinkType::TRACING_MULTI);
     }
 }

@@ -119,7 +119,7 @@ fn a_function_of_a_module_is_traced() {
 
 #[test]
 fn many_functions_of_a_module_are_traced_by_one_link() {
-    if !conntrack() || !common::jit() || support::older_than(7, 2) {
+    if !conntrack() || !common::jit() || !common::traces_many() {
         return;
     }
     let caller = purebpf::load(&only("module_functions.bpf.o", &["look_up_from_tc"])).unwrap();

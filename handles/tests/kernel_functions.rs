@@ -17,6 +17,7 @@ use common::attached::{perf_details, probe_modes, runs_while_attached, told};
 use common::{
     FileSystem, attributes, count, counter, counting, counting_here, jit, kernel_type, lacks, load,
     load_for, load_unless_refused, older_than, only_here, root, since, storing_cookie, tracefs,
+    traces_many,
 };
 use purebpf_btf::Kind;
 use purebpf_handles::attach::{
@@ -352,7 +353,7 @@ fn kprobes_of_many_functions_have_their_cookies() {
 
 #[test]
 fn functions_traced_by_type_are_one_link() {
-    if !root() || !jit() || !tracefs() || older_than(7, 2, "links of many functions by type") {
+    if !root() || !jit() || !tracefs() || !traces_many() {
         return;
     }
     let functions = [FUNCTION, "proc_thread_self_get_link"];

@@ -50,6 +50,13 @@ pub(crate) fn older_than(major: u32, minor: u32, what: &str) -> bool {
     lacks(!since(major, minor), what)
 }
 
+/// Whether many traced functions may be one link: since 7.2, where ftrace finds the programs of all of
+/// them in one table, which only x86_64 has.
+pub(crate) fn traces_many() -> bool {
+    let what = "links of many functions by type";
+    !older_than(7, 2, what) && !lacks(cfg!(not(target_arch = "x86_64")), what)
+}
+
 /// Whether the kernel compiles programs. One that interprets them has no callbacks, no trampolines and
 /// no arenas.
 pub(crate) fn jit() -> bool {
