@@ -6,13 +6,12 @@ use std::process::Command;
 
 /// The program that was built for these tests.
 pub(crate) fn purebpf() -> Command {
-    let built = Path::new(env!("CARGO_BIN_EXE_purebpf"));
-    // In a virtual machine the program is installed.
-    Command::new(if built.exists() {
-        built
-    } else {
-        Path::new("purebpf")
-    })
+    let built = PathBuf::from(env!("CARGO_BIN_EXE_purebpf"));
+    // In a virtual machine the program is installed. Its path is given, since tests change `PATH`.
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let installed = std::env::split_paths(&path).map(|folder| folder.join("purebpf"));
+    let mut places = std::iter::once(built).chain(installed);
+    Command::new(places.find(|place| place.exists()).unwrap())
 }
 
 /// An object of the tests.
