@@ -94,7 +94,9 @@ fn check_strings(btf: &Btf) -> Result<()> {
 
 /// What the pass over all types found out.
 struct Scan {
+    /// The first word of each type, of which there are `count`, and room for more.
     starts: Vec<u32>,
+    count: usize,
     /// The named types of `Class::Data`, noted here to spare the index another pass.
     data: Vec<u32>,
     largest: Largest,
@@ -111,23 +113,23 @@ struct Largest {
 impl Scan {
     fn run(btf: &Btf, foreign: bool) -> Result<Self> {
         let words = btf.words();
-        // In practice a type takes about six words; whatever is wrong here, pushing puts right.
-        let starts = Vec::with_capacity(words.len() / 6);
         let mut scan = Self {
-            starts,
+            // No type takes fewer words. What is not needed is never touched, and given back in the end.
+            starts: vec![0; words.len() / BASE_WORDS],
+            count: 0,
             data: Vec::new(),
             largest: Largest { name: 0, ty: 0 },
         };
         let mut at = 0;
         loop {
-            (scan, at) = scan.known_kinds(btf, words, at);
+            at = scan.known_kinds(btf, words, at);
             let rest = words.get(at..).unwrap_or_default();
             let Some(ty) = RawType::at(rest, 0) else {
                 break;
             };
             let fault = Fault {
                 btf,
-                index: scan.starts.len(),
+                index: scan.count,
                 at,
             };
             let extra = if ty.info.shape().is_known() {
@@ -138,7 +140,10 @@ impl Scan {
             if extra > ty.rest.len() {
                 return Err(fault.truncated(extra, rest.len() as u64 * 4));
             }
-            scan.starts.push(at as u32);
+            if let Some(start) = scan.starts.get_mut(scan.count) {
+                *start = at as u32;
+            }
+            scan.count += 1;
             scan.largest = scan.largest.and(ty.name_off, 0);
             at += BASE_WORDS + extra;
         }
@@ -146,7 +151,7 @@ impl Scan {
             0 => Ok(scan),
             left => Err(Fault {
                 btf,
-                index: scan.starts.len(),
+                index: scan.count,
                 at,
             }
             .truncated(0, left as u64)),
@@ -154,11 +159,13 @@ impl Scan {
     }
 
     /// Makes what was found part of the BTF.
-    fn into_btf(self, btf: &mut Btf) -> Result<()> {
-        let end = u64::from(btf.start_id) + self.starts.len() as u64;
+    fn into_btf(mut self, btf: &mut Btf) -> Result<()> {
+        let end = u64::from(btf.start_id) + self.count as u64;
         if end > u64::from(MAX_ID) {
             return Err(Error::TooLarge { what: "types" });
         }
+        self.starts.truncate(self.count);
+        self.starts.shrink_to_fit();
         btf.starts = self.starts;
         btf.names = Names::new(self.data);
         Ok(())
@@ -167,45 +174,61 @@ impl Scan {
     /// Takes in all types from this word on, up to one that is not known or not whole.
     // By itself the loop gets by with the registers that there are.
     #[inline(never)]
-    fn known_kinds(self, btf: &Btf, words: &[Word], at: usize) -> (Self, usize) {
-        let Self {
-            mut starts,
-            mut data,
-            mut largest,
-        } = self;
+    fn known_kinds(&mut self, btf: &Btf, words: &[Word], at: usize) -> usize {
+        let Largest { mut name, mut ty } = self.largest;
+        let starts = self.starts.as_mut_slice();
+        let first = btf.start_id;
+        let mut count = self.count;
         let mut rest = words.get(at..).unwrap_or_default();
-        while let Some((record, tail)) = rest.split_first_chunk::<BASE_WORDS>() {
-            let [name, info, third] = record.map(raw::value);
+        let end = loop {
+            let at = words.len() - rest.len();
+            let (Some((record, tail)), Some(start)) = (
+                rest.split_first_chunk::<BASE_WORDS>(),
+                starts.get_mut(count),
+            ) else {
+                break at;
+            };
+            *start = at as u32;
+            let [name_off, info, third] = record.map(raw::value);
             let info = Info(info);
-            let next = if info.is(Kind::Func) {
-                // Nearly half of a kernel's types, so these go a short way.
-                let is_proto = is_proto(btf, &starts, words, third);
-                largest = largest.and(name, if is_proto { 0 } else { u32::MAX });
-                tail
+            rest = tail;
+            // Two thirds of a kernel's types are functions, so these go a short way.
+            if info.is(Kind::Func) {
+                let before = starts.get(..count).unwrap_or_default();
+                if !is_proto(btf, first, before, words, third) {
+                    ty = u32::MAX;
+                }
+            } else if info.is(Kind::FuncProto) {
+                let Some((params, next)) = rest.split_at_checked(2 * info.vlen() as usize) else {
+                    break at;
+                };
+                rest = next;
+                ty = ty.max(third);
+                for [name_off, of] in params.as_chunks::<2>().0 {
+                    name = name.max(raw::value(*name_off));
+                    ty = ty.max(raw::value(*of));
+                }
             } else {
                 let shape = info.shape();
-                let split = tail.split_at_checked(shape.extra_words(info.vlen()));
+                let split = rest.split_at_checked(shape.extra_words(info.vlen()));
                 let Some((extra, next)) = split.filter(|_| shape.is_known()) else {
-                    break;
+                    break at;
                 };
-                if name != 0 && shape.class() == Class::Data {
-                    data.push(starts.len() as u32);
+                rest = next;
+                if name_off != 0 && shape.class() == Class::Data {
+                    self.data.push(count as u32);
                 }
-                largest = largest.and(name, shape.type_in_third(third));
+                ty = ty.max(shape.type_in_third(third));
                 if !extra.is_empty() {
-                    largest = largest.with(extra, shape.entry());
+                    Largest { name, ty } = Largest { name, ty }.with(extra, shape.entry());
                 }
-                next
-            };
-            starts.push((words.len() - rest.len()) as u32);
-            rest = next;
-        }
-        let scan = Self {
-            starts,
-            data,
-            largest,
+            }
+            name = name.max(name_off);
+            count += 1;
         };
-        (scan, words.len() - rest.len())
+        self.largest = Largest { name, ty };
+        self.count = count;
+        end
     }
 }
 
@@ -243,8 +266,8 @@ impl Largest {
 
 /// Whether a type that was already passed is a FUNC_PROTO.
 #[inline]
-fn is_proto(btf: &Btf, starts: &[u32], words: &[Word], id: u32) -> bool {
-    let Some(own) = id.checked_sub(btf.start_id) else {
+fn is_proto(btf: &Btf, first: u32, starts: &[u32], words: &[Word], id: u32) -> bool {
+    let Some(own) = id.checked_sub(first) else {
         return btf.kind_of(TypeId(id)) == Some(Kind::FuncProto);
     };
     let start = starts.get(own as usize);

@@ -254,6 +254,11 @@ fn func_must_have_a_proto_on_either_side_of_it() {
         )
         .is_ok()
     );
+    // What is not read yet is not taken for the first type.
+    let proto = [0, info(Kind::FuncProto, 0), 0];
+    let later = [1, info(Kind::Func, 0), 3, 1, info(Kind::Fwd, 0), 0];
+    let text = message(&[proto.as_slice(), &later].concat(), b"\0f\0");
+    assert!(text.contains("refers to type [3]"), "{text}");
 }
 
 #[test]
