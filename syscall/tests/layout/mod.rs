@@ -74,7 +74,7 @@ impl Kernel {
         });
         println!("{} fields are where the kernel has them", report.same);
         for newer in &report.newer {
-            println!("not on this kernel: the layout of {newer}");
+            println!("newer than this kernel: {newer}");
         }
         for (place, name, byte) in &report.left {
             println!("not here: {place}: {name} at byte {byte}");
