@@ -52,8 +52,8 @@ impl Kernel {
         Some(Self(Btf::parse(bytes).unwrap()))
     }
 
-    /// Compares all of them; a field that is somewhere else, or that lies inside what this kernel knows
-    /// and is not there, is a failure. The rest is said.
+    /// Compares all of them; a field that is somewhere else, or whose name the kernel does not know but has
+    /// another member in its place, is a failure. The rest is said.
     pub(crate) fn check(layouts: &[&Layout]) {
         let Some(kernel) = Self::read() else { return };
         let mut report = Report::default();
@@ -89,7 +89,6 @@ impl Kernel {
             report.newer.push(place.to_owned());
             return;
         };
-        let end = members.iter().map(|member| member.bit + member.bits).max();
         let bits = |bytes: usize| u32::try_from(bytes * 8).unwrap();
         for (name, offset, size) in layout.fields {
             if NO_MEMBERS.iter().any(|no| name.starts_with(no)) {
@@ -103,7 +102,9 @@ impl Kernel {
             match members.iter().find(|member| member.name == name) {
                 Some(member) if member.is_at(start, size) => report.same += 1,
                 Some(member) => report.wrong.push(format!("{ours}: {member:?}")),
-                None if Some(start) >= end => report.newer.push(format!("{place}: {name}")),
+                None if !members.iter().any(|member| member.overlaps(start, size)) => {
+                    report.newer.push(format!("{place}: {name}"))
+                }
                 None => report.wrong.push(format!("{ours}: no such member")),
             }
         }
@@ -183,6 +184,10 @@ impl Kernel {
 }
 
 impl Member {
+    fn overlaps(&self, start: u32, size: u32) -> bool {
+        self.bit < start + size && start < self.bit + self.bits
+    }
+
     /// Whether it is there and so long; of bit-fields, whether they are inside.
     fn is_at(&self, start: u32, size: u32) -> bool {
         match self.is_bit_field {
