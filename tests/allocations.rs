@@ -1,4 +1,4 @@
-//! Access to elements takes no memory: one test, so that nothing else of this process does meanwhile.
+//! Access to elements takes no memory.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,7 +13,7 @@
 mod common;
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::cell::Cell;
 
 use purebpf::handles::map::Batch;
 use purebpf::handles::map::view::{Array, Queue};
@@ -22,12 +22,14 @@ use purebpf::{Map, MapType};
 
 struct Counting;
 
-static TAKEN: AtomicUsize = AtomicUsize::new(0);
+thread_local! {
+    static TAKEN: Cell<usize> = const { Cell::new(0) };
+}
 
 // SAFETY: all is left to the system's own.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        TAKEN.fetch_add(1, Ordering::Relaxed);
+        TAKEN.set(TAKEN.get() + 1);
         // SAFETY: passed on to the caller.
         unsafe { System.alloc(layout) }
     }
@@ -41,11 +43,11 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// How often memory is taken meanwhile.
+/// How often this thread takes memory meanwhile.
 fn allocations(run: impl FnOnce()) -> usize {
-    let before = TAKEN.load(Ordering::Relaxed);
+    let before = TAKEN.get();
     run();
-    TAKEN.load(Ordering::Relaxed) - before
+    TAKEN.get() - before
 }
 
 fn create(kind: MapType, key: u32) -> Map {

@@ -99,6 +99,7 @@ const ROWS: [Row; 35] = [
 
 fn create(name: &str) -> Object {
     let mut spec = open("map_kinds.bpf.o");
+    spec.map_mut("arena").unwrap().map_extra = support::FREE_ADDRESS;
     spec.maps_mut()
         .for_each(|map| map.autocreate = map.name == name);
     purebpf::load(&spec).unwrap_or_else(|error| panic!("{name}: {error:?}"))

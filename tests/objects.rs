@@ -553,7 +553,7 @@ fn arenas_at_the_same_address_are_loaded_side_by_side() {
         return;
     }
     let mut spec = open("arena.bpf.o");
-    spec.map_mut("arena").unwrap().map_extra = 1 << 44;
+    spec.map_mut("arena").unwrap().map_extra = support::FREE_ADDRESS;
     let objects = [(), ()].map(|()| purebpf::load(&spec).unwrap());
     let run = |object: &Object| {
         let run = object

@@ -23,6 +23,9 @@ mod btf;
 pub mod buffer;
 mod error;
 mod id;
+#[cfg(test)]
+#[path = "../../syscall/tests/layout/mod.rs"]
+mod layout;
 pub mod link;
 pub mod map;
 mod nearest;

@@ -82,9 +82,20 @@ pub enum IterTarget<'a> {
 impl IterTarget<'_> {
     fn words(self) -> [u32; 4] {
         match self {
-            Self::Map(map) => [map.as_raw_fd().cast_unsigned(), 0, 0, 0],
-            Self::Cgroup { order, cgroup } => [order, raw(cgroup).cast_unsigned(), 0, 0],
-            Self::Task { tid, pid } => [tid, pid, 0, 0],
+            Self::Map(map) => bytemuck::cast(attr::IterMap {
+                map_fd: map.as_raw_fd(),
+                ..Default::default()
+            }),
+            Self::Cgroup { order, cgroup } => bytemuck::cast(attr::IterCgroup {
+                order,
+                cgroup_fd: raw(cgroup),
+                cgroup_id: 0,
+            }),
+            Self::Task { tid, pid } => bytemuck::cast(attr::IterTask {
+                tid,
+                pid,
+                ..Default::default()
+            }),
         }
     }
 }
@@ -185,8 +196,8 @@ pub struct LinkCreate<'a> {
 pub fn link_create(params: &LinkCreate<'_>) -> Result<OwnedFd, CallError> {
     let command = Command::LINK_CREATE;
     let mut head = attr::LinkHead {
-        fd: params.program.as_raw_fd(),
-        target: params.target.raw(),
+        prog_fd: params.program.as_raw_fd(),
+        target_fd: params.target.raw(),
         attach_type: params.attach_type.0,
         flags: params.flags,
     };
@@ -194,7 +205,10 @@ pub fn link_create(params: &LinkCreate<'_>) -> Result<OwnedFd, CallError> {
         // SAFETY: no address; an fd comes back.
         LinkOptions::None => unsafe { bpf_fd(command, &mut head) },
         LinkOptions::PerfEvent { cookie } => {
-            let mut attr = attr::LinkPerfEvent { head, cookie };
+            let mut attr = attr::LinkPerfEvent {
+                head,
+                bpf_cookie: cookie,
+            };
             // SAFETY: no address; an fd comes back.
             unsafe { bpf_fd(command, &mut attr) }
         }
@@ -241,9 +255,9 @@ pub fn link_create(params: &LinkCreate<'_>) -> Result<OwnedFd, CallError> {
             let mut attr = attr::LinkKprobeMulti {
                 head,
                 flags,
-                count: count_of(command, count)?,
-                symbols: address(&names),
-                addresses: address(addresses),
+                cnt: count_of(command, count)?,
+                syms: address(&names),
+                addrs: address(addresses),
                 cookies: address(cookies),
             };
             // SAFETY: each list is absent or has `count` items, names end with a zero; an fd
@@ -269,7 +283,7 @@ pub fn link_create(params: &LinkCreate<'_>) -> Result<OwnedFd, CallError> {
                 offsets: address(offsets),
                 ref_ctr_offsets: address(ref_ctr_offsets),
                 cookies: address(cookies),
-                count: length(command, offsets)?,
+                cnt: length(command, offsets)?,
                 flags,
                 pid,
                 path_fd: 0,
@@ -286,8 +300,8 @@ pub fn link_create(params: &LinkCreate<'_>) -> Result<OwnedFd, CallError> {
         } => {
             let mut attr = attr::LinkNetfilter {
                 head,
-                family,
-                hook,
+                pf: family,
+                hooknum: hook,
                 priority,
                 flags,
             };
@@ -302,7 +316,7 @@ pub fn link_create(params: &LinkCreate<'_>) -> Result<OwnedFd, CallError> {
             head.flags |= flag;
             let mut attr = attr::LinkRelative {
                 head,
-                relative,
+                relative_fd: relative,
                 pad: 0,
                 expected_revision,
             };
@@ -315,7 +329,7 @@ pub fn link_create(params: &LinkCreate<'_>) -> Result<OwnedFd, CallError> {
                 head,
                 ids: address(ids),
                 cookies: address(cookies),
-                count: length(command, ids)?,
+                cnt: length(command, ids)?,
                 pad: 0,
             };
             // SAFETY: each list is absent or has `count` items; an fd comes back.
@@ -349,9 +363,9 @@ pub fn link_update(
 ) -> Result<(), CallError> {
     let mut attr = attr::LinkUpdate {
         link_fd: link.as_raw_fd(),
-        new_fd: new.as_raw_fd(),
+        new_prog_fd: new.as_raw_fd(),
         flags: if old.is_some() { FLAG_REPLACE } else { 0 },
-        old_fd: raw(old),
+        old_prog_fd: raw(old),
     };
     // SAFETY: the attribute holds no address.
     unsafe { bpf(Command::LINK_UPDATE, &mut attr) }.map(drop)
@@ -362,8 +376,8 @@ pub fn link_update(
 /// # Errors
 /// `EOPNOTSUPP` for a link that detaches only by being closed, and what the kernel says.
 pub fn link_detach(link: BorrowedFd<'_>) -> Result<(), CallError> {
-    let mut attr = attr::One {
-        value: link.as_raw_fd().cast_unsigned(),
+    let mut attr = attr::LinkDetach {
+        link_fd: link.as_raw_fd(),
     };
     // SAFETY: the attribute holds no address.
     unsafe { bpf(Command::LINK_DETACH, &mut attr) }.map(drop)
@@ -423,12 +437,12 @@ impl ProgAttach<'_> {
     fn attr(&self, program: Option<BorrowedFd<'_>>) -> attr::ProgAttach {
         let (relative, flag) = self.relative.raw();
         attr::ProgAttach {
-            target: self.target.raw(),
+            target_fd: self.target.raw(),
             attach_bpf_fd: raw(program),
             attach_type: self.attach_type.0,
             attach_flags: self.flags | flag,
             replace_bpf_fd: raw(self.replace),
-            relative,
+            relative_fd: relative,
             expected_revision: self.expected_revision,
         }
     }
@@ -501,7 +515,7 @@ pub fn prog_query(
 ) -> Result<QueryOutcome, CallError> {
     let command = Command::PROG_QUERY;
     let question = attr::ProgQuery {
-        target: target.raw(),
+        target_fd: target.raw(),
         attach_type: attach_type.0,
         query_flags,
         ..Default::default()
@@ -514,14 +528,14 @@ pub fn prog_query(
         let (mut links, mut flags) = (list(more.links), list(more.flags));
         let mut attr = attr::ProgQuery {
             prog_ids: address_mut(&mut programs),
-            count: length(command, &programs)?,
+            prog_cnt: length(command, &programs)?,
             link_ids: address_mut(&mut links),
             prog_attach_flags: address_mut(&mut flags),
             ..question
         };
         // SAFETY: each list is absent or has room for `count` items.
         let result = unsafe { bpf(command, &mut attr) };
-        let count = attr.count as usize;
+        let count = attr.prog_cnt as usize;
         match result {
             Err(error) if error.errno() != Errno::ENOSPC => return Err(error),
             Ok(_) if count <= room => {

@@ -3,29 +3,11 @@
 //! Padding is spelled out, so every struct is plain bytes and has the same layout on every machine.
 //! The kernel takes an attribute block longer than its own as long as what it does not know is zero.
 
-use std::mem::offset_of;
+use crate::shared::shared;
 
-use bytemuck::{Pod, Zeroable};
-
-macro_rules! attrs {
-    ($($(#[$doc:meta])* $name:ident, $size:literal { $($offset:literal $field:ident: $type:ty,)* })*) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
-        #[repr(C)]
-        pub(crate) struct $name {
-            $(pub(crate) $field: $type,)*
-        }
-
-        const _: () = {
-            assert!(size_of::<$name>() == $size);
-            $(assert!(offset_of!($name, $field) == $offset);)*
-        };
-    )*};
-}
-
-attrs! {
+shared! {
     /// `BPF_MAP_CREATE`; ends at byte 92.
-    MapCreate, 96 {
+    MapCreate = "bpf_attr", 96 {
         0 map_type: u32,
         4 key_size: u32,
         8 value_size: u32,
@@ -48,7 +30,7 @@ attrs! {
     }
 
     /// What every command takes beside its own block.
-    Common, 24 {
+    Common = "bpf_common_attr", 24 {
         0 log_buf: u64,
         8 log_size: u32,
         12 log_level: u32,
@@ -57,7 +39,7 @@ attrs! {
     }
 
     /// `BPF_MAP_*_ELEM`, `BPF_MAP_GET_NEXT_KEY`.
-    MapElement, 32 {
+    MapElement = "bpf_attr", 32 {
         0 map_fd: i32,
         4 pad: u32,
         8 key: u64,
@@ -66,7 +48,7 @@ attrs! {
     }
 
     /// `BPF_MAP_*_BATCH`.
-    MapBatch, 56 {
+    MapBatch = "bpf_attr/batch", 56 {
         0 in_batch: u64,
         8 out_batch: u64,
         16 keys: u64,
@@ -78,7 +60,7 @@ attrs! {
     }
 
     /// `BPF_PROG_LOAD`.
-    ProgLoad, 168 {
+    ProgLoad = "bpf_attr", 168 {
         0 prog_type: u32,
         4 insn_cnt: u32,
         8 insns: u64,
@@ -99,7 +81,7 @@ attrs! {
         96 line_info: u64,
         104 line_info_cnt: u32,
         108 attach_btf_id: u32,
-        112 attach_fd: i32,
+        112 attach_prog_fd: i32,
         116 core_relo_cnt: u32,
         120 fd_array: u64,
         128 core_relos: u64,
@@ -113,7 +95,7 @@ attrs! {
     }
 
     /// `BPF_OBJ_PIN`, `BPF_OBJ_GET`.
-    ObjPath, 24 {
+    ObjPath = "bpf_attr", 24 {
         0 pathname: u64,
         8 bpf_fd: i32,
         12 file_flags: u32,
@@ -122,18 +104,18 @@ attrs! {
     }
 
     /// `BPF_PROG_ATTACH`, `BPF_PROG_DETACH`.
-    ProgAttach, 32 {
-        0 target: u32,
+    ProgAttach = "bpf_attr", 32 {
+        0 target_fd: u32,
         4 attach_bpf_fd: i32,
         8 attach_type: u32,
         12 attach_flags: u32,
         16 replace_bpf_fd: i32,
-        20 relative: u32,
+        20 relative_fd: u32,
         24 expected_revision: u64,
     }
 
     /// `BPF_PROG_TEST_RUN`.
-    TestRun, 80 {
+    TestRun = "bpf_attr/test", 80 {
         0 prog_fd: i32,
         4 retval: u32,
         8 data_size_in: u32,
@@ -153,28 +135,28 @@ attrs! {
     }
 
     /// `BPF_*_GET_NEXT_ID`, `BPF_*_GET_FD_BY_ID`.
-    ById, 16 {
-        0 id: u32,
+    ById = "bpf_attr", 16 {
+        0 start_id: u32,
         4 next_id: u32,
         8 open_flags: u32,
-        12 token_fd: i32,
+        12 fd_by_id_token_fd: i32,
     }
 
     /// `BPF_OBJ_GET_INFO_BY_FD`.
-    ObjInfo, 16 {
+    ObjInfo = "bpf_attr/info", 16 {
         0 bpf_fd: i32,
         4 info_len: u32,
         8 info: u64,
     }
 
     /// `BPF_PROG_QUERY`.
-    ProgQuery, 64 {
-        0 target: u32,
+    ProgQuery = "bpf_attr/query", 64 {
+        0 target_fd: u32,
         4 attach_type: u32,
         8 query_flags: u32,
         12 attach_flags: u32,
         16 prog_ids: u64,
-        24 count: u32,
+        24 prog_cnt: u32,
         28 pad: u32,
         32 prog_attach_flags: u64,
         40 link_ids: u64,
@@ -183,7 +165,7 @@ attrs! {
     }
 
     /// `BPF_RAW_TRACEPOINT_OPEN`.
-    RawTracepointOpen, 24 {
+    RawTracepointOpen = "bpf_attr/raw_tracepoint", 24 {
         0 name: u64,
         8 prog_fd: i32,
         12 pad: u32,
@@ -191,7 +173,7 @@ attrs! {
     }
 
     /// `BPF_TASK_FD_QUERY`.
-    TaskFdQuery, 48 {
+    TaskFdQuery = "bpf_attr/task_fd_query", 48 {
         0 pid: u32,
         4 fd: u32,
         8 flags: u32,
@@ -204,33 +186,33 @@ attrs! {
     }
 
     /// `BPF_BTF_LOAD`.
-    BtfLoad, 40 {
+    BtfLoad = "bpf_attr", 40 {
         0 btf: u64,
-        8 log_buf: u64,
+        8 btf_log_buf: u64,
         16 btf_size: u32,
-        20 log_size: u32,
-        24 log_level: u32,
-        28 log_true_size: u32,
-        32 flags: u32,
-        36 token_fd: i32,
+        20 btf_log_size: u32,
+        24 btf_log_level: u32,
+        28 btf_log_true_size: u32,
+        32 btf_flags: u32,
+        36 btf_token_fd: i32,
     }
 
     /// The fields that every `BPF_LINK_CREATE` begins with.
-    LinkHead, 16 {
-        0 fd: i32,
-        4 target: u32,
+    LinkHead = "bpf_attr/link_create", 16 {
+        0 prog_fd: i32,
+        4 target_fd: u32,
         8 attach_type: u32,
         12 flags: u32,
     }
 
     /// `BPF_LINK_CREATE` of a perf event.
-    LinkPerfEvent, 24 {
+    LinkPerfEvent = "bpf_attr/link_create/perf_event", 24 {
         0 head: LinkHead,
-        16 cookie: u64,
+        16 bpf_cookie: u64,
     }
 
     /// `BPF_LINK_CREATE` by BTF id of the target.
-    LinkTracing, 32 {
+    LinkTracing = "bpf_attr/link_create/tracing", 32 {
         0 head: LinkHead,
         16 target_btf_id: u32,
         20 pad: u32,
@@ -238,105 +220,136 @@ attrs! {
     }
 
     /// `BPF_LINK_CREATE` of an iterator.
-    LinkIter, 32 {
+    LinkIter = "bpf_attr/link_create", 32 {
         0 head: LinkHead,
         16 iter_info: u64,
         24 iter_info_len: u32,
         28 pad: u32,
     }
 
+    /// What an iterator is to walk: the elements of a map.
+    IterMap = "bpf_iter_link_info/map", 16 {
+        0 map_fd: i32,
+        4 pad: [u32; 3],
+    }
+
+    /// What an iterator is to walk: cgroups.
+    IterCgroup = "bpf_iter_link_info/cgroup", 16 {
+        0 order: u32,
+        4 cgroup_fd: i32,
+        8 cgroup_id: u64,
+    }
+
+    /// What an iterator is to walk: tasks.
+    IterTask = "bpf_iter_link_info/task", 16 {
+        0 tid: u32,
+        4 pid: u32,
+        8 pid_fd: u32,
+        12 pad: u32,
+    }
+
     /// `BPF_LINK_CREATE` of many kernel functions.
-    LinkKprobeMulti, 48 {
+    LinkKprobeMulti = "bpf_attr/link_create/kprobe_multi", 48 {
         0 head: LinkHead,
         16 flags: u32,
-        20 count: u32,
-        24 symbols: u64,
-        32 addresses: u64,
+        20 cnt: u32,
+        24 syms: u64,
+        32 addrs: u64,
         40 cookies: u64,
     }
 
     /// `BPF_LINK_CREATE` of many places in a user binary.
-    LinkUprobeMulti, 64 {
+    LinkUprobeMulti = "bpf_attr/link_create/uprobe_multi", 64 {
         0 head: LinkHead,
         16 path: u64,
         24 offsets: u64,
         32 ref_ctr_offsets: u64,
         40 cookies: u64,
-        48 count: u32,
+        48 cnt: u32,
         52 flags: u32,
         56 pid: u32,
         60 path_fd: i32,
     }
 
     /// `BPF_LINK_CREATE` of a netfilter hook.
-    LinkNetfilter, 32 {
+    LinkNetfilter = "bpf_attr/link_create/netfilter", 32 {
         0 head: LinkHead,
-        16 family: u32,
-        20 hook: u32,
+        16 pf: u32,
+        20 hooknum: u32,
         24 priority: i32,
         28 flags: u32,
     }
 
     /// `BPF_LINK_CREATE` with a place among others: tcx, netkit, cgroup.
-    LinkRelative, 32 {
+    LinkRelative = "bpf_attr/link_create/tcx" | "bpf_attr/link_create/netkit" | "bpf_attr/link_create/cgroup", 32 {
         0 head: LinkHead,
-        16 relative: u32,
+        16 relative_fd: u32,
         20 pad: u32,
         24 expected_revision: u64,
     }
 
     /// `BPF_LINK_CREATE` of many functions by BTF id.
-    LinkTracingMulti, 40 {
+    LinkTracingMulti = "bpf_attr/link_create/tracing_multi", 40 {
         0 head: LinkHead,
         16 ids: u64,
         24 cookies: u64,
-        32 count: u32,
+        32 cnt: u32,
         36 pad: u32,
     }
 
     /// `BPF_LINK_UPDATE`.
-    LinkUpdate, 16 {
+    LinkUpdate = "bpf_attr/link_update", 16 {
         0 link_fd: i32,
-        4 new_fd: i32,
+        4 new_prog_fd: i32,
         8 flags: u32,
-        12 old_fd: i32,
+        12 old_prog_fd: i32,
     }
 
-    /// A command whose only field is an fd or a number.
-    One, 4 {
-        0 value: u32,
+    /// `BPF_MAP_FREEZE`.
+    MapFreeze = "bpf_attr", 4 {
+        0 map_fd: i32,
+    }
+
+    /// `BPF_LINK_DETACH`.
+    LinkDetach = "bpf_attr/link_detach", 4 {
+        0 link_fd: i32,
+    }
+
+    /// `BPF_ENABLE_STATS`.
+    EnableStats = "bpf_attr/enable_stats", 4 {
+        0 r#type: u32,
     }
 
     /// `BPF_ITER_CREATE`.
-    IterCreate, 8 {
+    IterCreate = "bpf_attr/iter_create", 8 {
         0 link_fd: i32,
         4 flags: u32,
     }
 
     /// `BPF_PROG_BIND_MAP`.
-    ProgBindMap, 12 {
+    ProgBindMap = "bpf_attr/prog_bind_map", 12 {
         0 prog_fd: i32,
         4 map_fd: i32,
         8 flags: u32,
     }
 
     /// `BPF_PROG_ASSOC_STRUCT_OPS`.
-    ProgAssocStructOps, 12 {
+    ProgAssocStructOps = "bpf_attr/prog_assoc_struct_ops", 12 {
         0 map_fd: i32,
         4 prog_fd: i32,
         8 flags: u32,
     }
 
     /// `BPF_TOKEN_CREATE`.
-    TokenCreate, 8 {
+    TokenCreate = "bpf_attr/token_create", 8 {
         0 flags: u32,
         4 bpffs_fd: i32,
     }
 
     /// `BPF_PROG_STREAM_READ_BY_FD`.
-    ProgStreamRead, 24 {
-        0 buffer: u64,
-        8 len: u32,
+    ProgStreamRead = "bpf_attr/prog_stream_read", 24 {
+        0 stream_buf: u64,
+        8 stream_buf_len: u32,
         12 stream_id: u32,
         16 prog_fd: i32,
         20 pad: u32,

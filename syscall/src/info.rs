@@ -1,103 +1,93 @@
 //! What the kernel tells of an open object (`BPF_OBJ_GET_INFO_BY_FD`).
 
-use std::mem::offset_of;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
-use bytemuck::{Pod, Zeroable};
+use bytemuck::Pod;
 use nix::errno::Errno;
 use purebpf_insn::{Insn, MapFlags, MapType, ProgramType};
 
 use crate::call::{Command, address_mut, bpf, stored_name};
+use crate::shared::shared;
 use crate::{CallError, ObjectKind, attr};
 
-macro_rules! raw_info {
-    ($name:ident, $size:literal { $($offset:literal $field:ident: $type:ty,)* }) => {
-        #[derive(Clone, Copy, Default, Pod, Zeroable)]
-        #[repr(C)]
-        struct $name {
-            $($field: $type,)*
-        }
+shared! {
+    /// What the kernel tells of a map.
+    RawMap = "bpf_map_info", 104 {
+        0 r#type: u32,
+        4 id: u32,
+        8 key_size: u32,
+        12 value_size: u32,
+        16 max_entries: u32,
+        20 map_flags: u32,
+        24 name: [u8; 16],
+        40 ifindex: u32,
+        44 btf_vmlinux_value_type_id: u32,
+        48 netns_dev: u64,
+        56 netns_ino: u64,
+        64 btf_id: u32,
+        68 btf_key_type_id: u32,
+        72 btf_value_type_id: u32,
+        76 btf_vmlinux_id: u32,
+        80 map_extra: u64,
+        88 hash: u64,
+        96 hash_size: u32,
+        100 pad: u32,
+    }
 
-        const _: () = {
-            assert!(size_of::<$name>() == $size);
-            $(assert!(offset_of!($name, $field) == $offset);)*
-        };
-    };
+    /// What the kernel tells of a program.
+    RawProg = "bpf_prog_info", 232 {
+        0 r#type: u32,
+        4 id: u32,
+        8 tag: [u8; 8],
+        16 jited_prog_len: u32,
+        20 xlated_prog_len: u32,
+        24 jited_prog_insns: u64,
+        32 xlated_prog_insns: u64,
+        40 load_time: u64,
+        48 created_by_uid: u32,
+        52 nr_map_ids: u32,
+        56 map_ids: u64,
+        64 name: [u8; 16],
+        80 ifindex: u32,
+        84 gpl_compatible: u32,
+        88 netns_dev: u64,
+        96 netns_ino: u64,
+        104 nr_jited_ksyms: u32,
+        108 nr_jited_func_lens: u32,
+        112 jited_ksyms: u64,
+        120 jited_func_lens: u64,
+        128 btf_id: u32,
+        132 func_info_rec_size: u32,
+        136 func_info: u64,
+        144 nr_func_info: u32,
+        148 nr_line_info: u32,
+        152 line_info: u64,
+        160 jited_line_info: u64,
+        168 nr_jited_line_info: u32,
+        172 line_info_rec_size: u32,
+        176 jited_line_info_rec_size: u32,
+        180 nr_prog_tags: u32,
+        184 prog_tags: u64,
+        192 run_time_ns: u64,
+        200 run_cnt: u64,
+        208 recursion_misses: u64,
+        216 verified_insns: u32,
+        220 attach_btf_obj_id: u32,
+        224 attach_btf_id: u32,
+        228 pad: u32,
+    }
+
+    /// What the kernel tells of BTF.
+    RawBtf = "bpf_btf_info", 32 {
+        0 btf: u64,
+        8 btf_size: u32,
+        12 id: u32,
+        16 name: u64,
+        24 name_len: u32,
+        28 kernel_btf: u32,
+    }
 }
-
-raw_info!(RawMap, 104 {
-    0 map_type: u32,
-    4 id: u32,
-    8 key_size: u32,
-    12 value_size: u32,
-    16 max_entries: u32,
-    20 map_flags: u32,
-    24 name: [u8; 16],
-    40 ifindex: u32,
-    44 btf_vmlinux_value_type_id: u32,
-    48 netns_dev: u64,
-    56 netns_ino: u64,
-    64 btf_id: u32,
-    68 btf_key_type_id: u32,
-    72 btf_value_type_id: u32,
-    76 btf_vmlinux_id: u32,
-    80 map_extra: u64,
-    88 hash: u64,
-    96 hash_size: u32,
-    100 pad: u32,
-});
-
-raw_info!(RawProg, 232 {
-    0 prog_type: u32,
-    4 id: u32,
-    8 tag: [u8; 8],
-    16 jited_prog_len: u32,
-    20 xlated_prog_len: u32,
-    24 jited_prog_insns: u64,
-    32 xlated_prog_insns: u64,
-    40 load_time: u64,
-    48 created_by_uid: u32,
-    52 nr_map_ids: u32,
-    56 map_ids: u64,
-    64 name: [u8; 16],
-    80 ifindex: u32,
-    84 gpl_compatible: u32,
-    88 netns_dev: u64,
-    96 netns_ino: u64,
-    104 nr_jited_ksyms: u32,
-    108 nr_jited_func_lens: u32,
-    112 jited_ksyms: u64,
-    120 jited_func_lens: u64,
-    128 btf_id: u32,
-    132 func_info_rec_size: u32,
-    136 func_info: u64,
-    144 nr_func_info: u32,
-    148 nr_line_info: u32,
-    152 line_info: u64,
-    160 jited_line_info: u64,
-    168 nr_jited_line_info: u32,
-    172 line_info_rec_size: u32,
-    176 jited_line_info_rec_size: u32,
-    180 nr_prog_tags: u32,
-    184 prog_tags: u64,
-    192 run_time_ns: u64,
-    200 run_cnt: u64,
-    208 recursion_misses: u64,
-    216 verified_insns: u32,
-    220 attach_btf_obj_id: u32,
-    224 attach_btf_id: u32,
-    228 pad: u32,
-});
-
-raw_info!(RawBtf, 32 {
-    0 btf: u64,
-    8 btf_size: u32,
-    12 id: u32,
-    16 name: u64,
-    24 name_len: u32,
-    28 kernel_btf: u32,
-});
 
 /// A map, as the kernel sees it (`struct bpf_map_info`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -217,7 +207,7 @@ pub fn map_info(fd: BorrowedFd<'_>) -> Result<MapInfo, CallError> {
     // SAFETY: all zero.
     unsafe { fill(fd, &mut raw) }?;
     Ok(MapInfo {
-        map_type: MapType(raw.map_type),
+        map_type: MapType(raw.r#type),
         id: raw.id,
         key_size: raw.key_size,
         value_size: raw.value_size,
@@ -244,7 +234,7 @@ pub fn prog_info(fd: BorrowedFd<'_>) -> Result<ProgInfo, CallError> {
     // SAFETY: all zero.
     unsafe { fill(fd, &mut raw) }?;
     Ok(ProgInfo {
-        program_type: ProgramType(raw.prog_type),
+        program_type: ProgramType(raw.r#type),
         id: raw.id,
         tag: raw.tag,
         name: stored_name(&raw.name),

@@ -4,7 +4,8 @@
 //! call.rs        bpf(2) itself: commands, retries, new fds     attr.rs  its attribute blocks
 //! map.rs         maps and their elements      prog.rs  load, run      attach.rs  links and others
 //! loader_program.rs  programs that load others
-//! object.rs      pins, ids, BTF, tokens       info.rs, link_info.rs   what the kernel tells
+//! object.rs      pins, ids, BTF, tokens       info.rs, link_info.rs, link_block.rs   what the kernel tells
+//! shared.rs      structs that are the kernel's too
 //! perf.rs        perf events                  epoll.rs  waiting       fs.rs  file systems
 //! mapping.rs     shared memory                kernel_file.rs  files of /sys
 //! log.rs         what the kernel disliked
@@ -33,6 +34,10 @@ pub mod fs;
 pub mod host;
 mod info;
 mod kernel_file;
+#[cfg(test)]
+#[path = "../tests/layout/mod.rs"]
+mod layout;
+mod link_block;
 mod link_info;
 mod loader_program;
 mod log;
@@ -43,6 +48,7 @@ mod object;
 pub mod perf;
 pub mod probe;
 mod prog;
+mod shared;
 mod socket;
 mod task_fd;
 

@@ -1,12 +1,13 @@
 //! What the kernel tells of a link: common to all, and by type.
 
+use std::mem::offset_of;
 use std::os::fd::BorrowedFd;
 
-use bytemuck::{Pod, Zeroable};
 use purebpf_insn::{AttachType, LinkType};
 
 use crate::call::{address_mut, stored_name};
 use crate::info::{check_kind, fill};
+use crate::link_block::{self, Block};
 use crate::{CallError, ObjectKind};
 
 /// A link, as the kernel sees it (`struct bpf_link_info`).
@@ -141,46 +142,6 @@ pub enum IterDetails {
     Task { tid: u32, pid: u32 },
 }
 
-#[derive(Clone, Copy, Default, Pod, Zeroable)]
-#[repr(C)]
-struct RawLink {
-    link_type: u32,
-    id: u32,
-    program_id: u32,
-    pad: u32,
-    body: [u64; 6],
-}
-
-const _: () = assert!(size_of::<RawLink>() == 64);
-
-impl RawLink {
-    /// The number at this byte offset of the whole block, which is a multiple of 4.
-    fn u32(&self, offset: usize) -> u32 {
-        bytemuck::cast_slice::<u64, u32>(&self.body)
-            .get((offset - 16) / 4)
-            .copied()
-            .unwrap_or(0)
-    }
-
-    /// The number at this byte offset of the whole block, which is a multiple of 8.
-    fn u64(&self, offset: usize) -> u64 {
-        self.body.get((offset - 16) / 8).copied().unwrap_or(0)
-    }
-
-    fn set_u64(&mut self, offset: usize, value: u64) {
-        if let Some(word) = self.body.get_mut((offset - 16) / 8) {
-            *word = value;
-        }
-    }
-
-    fn set_u32(&mut self, offset: usize, value: u32) {
-        let words = bytemuck::cast_slice_mut::<u64, u32>(&mut self.body);
-        if let Some(word) = words.get_mut((offset - 16) / 4) {
-            *word = value;
-        }
-    }
-}
-
 /// Byte offsets of a name's address and length.
 #[derive(Clone, Copy)]
 struct NamePlace {
@@ -188,40 +149,63 @@ struct NamePlace {
     len: usize,
 }
 
-/// Byte offsets of the addresses of several arrays, and of the number of words that each has.
-#[derive(Clone, Copy)]
+/// Byte offsets of the addresses of several arrays, and how many words each has.
 struct ArrayPlaces {
     addresses: &'static [usize],
     count: usize,
+    words: u32,
 }
 
 /// Where a link of this sort has arrays to fill in.
-fn array_places(raw: &RawLink) -> ArrayPlaces {
-    let (addresses, count): (&[usize], _) = match LinkType(raw.link_type) {
-        LinkType::KPROBE_MULTI => (&[16, 40], 24),
-        LinkType::UPROBE_MULTI => (&[24, 32, 40], 52),
-        _ => (&[], 16),
+fn array_places(block: &Block) -> ArrayPlaces {
+    use link_block::{KprobeMulti, UprobeMulti};
+    match LinkType(block.head.r#type) {
+        LinkType::KPROBE_MULTI => ArrayPlaces {
+            addresses: &[
+                offset_of!(KprobeMulti, addrs),
+                offset_of!(KprobeMulti, cookies),
+            ],
+            count: offset_of!(KprobeMulti, count),
+            words: block.of::<KprobeMulti>().count,
+        },
+        LinkType::UPROBE_MULTI => ArrayPlaces {
+            addresses: &[
+                offset_of!(UprobeMulti, offsets),
+                offset_of!(UprobeMulti, ref_ctr_offsets),
+                offset_of!(UprobeMulti, cookies),
+            ],
+            count: offset_of!(UprobeMulti, count),
+            words: block.of::<UprobeMulti>().count,
+        },
+        _ => ArrayPlaces {
+            addresses: &[],
+            count: 0,
+            words: 0,
+        },
+    }
+}
+
+macro_rules! name_place {
+    ($block:ident, $address:ident, $len:ident) => {
+        NamePlace {
+            address: offset_of!(link_block::$block, $address),
+            len: offset_of!(link_block::$block, $len),
+        }
     };
-    ArrayPlaces { addresses, count }
 }
 
 /// Where a link of this sort has a name to fill in, if it has one.
-fn name_place(raw: &RawLink) -> Option<NamePlace> {
-    match (LinkType(raw.link_type), raw.u32(16)) {
-        (LinkType::RAW_TRACEPOINT | LinkType::ITER, _) => Some(NamePlace {
-            address: 16,
-            len: 24,
-        }),
-        (LinkType::UPROBE_MULTI, _) => Some(NamePlace {
-            address: 16,
-            len: 48,
-        }),
-        (LinkType::PERF_EVENT, UPROBE..=TRACEPOINT) => Some(NamePlace {
-            address: 24,
-            len: 32,
-        }),
-        _ => None,
-    }
+fn name_place(block: &Block) -> Option<NamePlace> {
+    let event = block.of::<link_block::PerfEvent>().r#type;
+    Some(match (LinkType(block.head.r#type), event) {
+        (LinkType::RAW_TRACEPOINT, _) => name_place!(RawTracepoint, tp_name, tp_name_len),
+        (LinkType::ITER, _) => name_place!(Iter, target_name, target_name_len),
+        (LinkType::UPROBE_MULTI, _) => name_place!(UprobeMulti, path, path_size),
+        (LinkType::PERF_EVENT, UPROBE | URETPROBE) => name_place!(Uprobe, file_name, name_len),
+        (LinkType::PERF_EVENT, KPROBE | KRETPROBE) => name_place!(Kprobe, func_name, name_len),
+        (LinkType::PERF_EVENT, TRACEPOINT) => name_place!(Tracepoint, tp_name, name_len),
+        _ => return None,
+    })
 }
 
 // `enum bpf_perf_event_type`
@@ -238,15 +222,15 @@ const EVENT: u32 = 6;
 /// `EINVAL` for an fd that is no link, and what the kernel says.
 pub fn link_info(fd: BorrowedFd<'_>) -> Result<LinkInfo, CallError> {
     check_kind(fd, ObjectKind::Link)?;
-    let mut raw = RawLink::default();
+    let mut block = Block::default();
     // SAFETY: all zero.
-    unsafe { fill(fd, &mut raw) }?;
-    let parts = parts(fd, &mut raw);
+    unsafe { fill(fd, &mut block) }?;
+    let parts = parts(fd, &mut block);
     Ok(LinkInfo {
-        link_type: LinkType(raw.link_type),
-        id: raw.id,
-        program_id: raw.program_id,
-        details: details(&raw, parts),
+        link_type: LinkType(block.head.r#type),
+        id: block.head.id,
+        program_id: block.head.prog_id,
+        details: details(&block, parts),
     })
 }
 
@@ -268,10 +252,9 @@ impl Parts {
 
 /// Asks again, for name and arrays. A kernel that does not know the last of the arrays refuses the block: it
 /// is asked for fewer, and told nothing of what it cannot tell.
-fn parts(fd: BorrowedFd<'_>, raw: &mut RawLink) -> Parts {
-    let (place, places) = (name_place(raw), array_places(raw));
-    let count = raw.u32(places.count);
-    let all = match count {
+fn parts(fd: BorrowedFd<'_>, block: &mut Block) -> Parts {
+    let (place, places) = (name_place(block), array_places(block));
+    let all = match places.words {
         0 => 0,
         _ => places.addresses.len(),
     };
@@ -281,19 +264,19 @@ fn parts(fd: BorrowedFd<'_>, raw: &mut RawLink) -> Parts {
     for arrays in [all, all.saturating_sub(1), 0] {
         // The length of the longest path, which no other name comes near.
         let mut name = vec![0_u8; 4096];
-        let mut lists = vec![vec![0_u64; count as usize]; arrays];
-        let mut asked = RawLink::default();
+        let mut lists = vec![vec![0_u64; places.words as usize]; arrays];
+        let mut asked = Block::default();
         if let Some(place) = place {
-            asked.set_u64(place.address, address_mut(&mut name));
-            asked.set_u32(place.len, name.len() as u32);
+            asked.set(place.address, &address_mut(&mut name).to_ne_bytes());
+            asked.set(place.len, &(name.len() as u32).to_ne_bytes());
         }
         for (list, offset) in lists.iter_mut().zip(places.addresses) {
-            asked.set_u64(*offset, address_mut(list));
-            asked.set_u32(places.count, count);
+            asked.set(*offset, &address_mut(list).to_ne_bytes());
+            asked.set(places.count, &places.words.to_ne_bytes());
         }
-        // SAFETY: a link of this type; the name has the length said, each list has room for `count`.
+        // SAFETY: a link of this type; the name has the length said, each list has room for so many words.
         if unsafe { fill(fd, &mut asked) }.is_ok() {
-            *raw = asked;
+            *block = asked;
             return Parts {
                 name: place.map_or_else(String::new, |_| stored_name(&name)),
                 arrays: lists,
@@ -303,120 +286,161 @@ fn parts(fd: BorrowedFd<'_>, raw: &mut RawLink) -> Parts {
     Parts::default()
 }
 
-fn details(raw: &RawLink, mut parts: Parts) -> LinkDetails {
-    let attach_type = |offset| AttachType(raw.u32(offset));
+fn details(block: &Block, mut parts: Parts) -> LinkDetails {
     let name = std::mem::take(&mut parts.name);
-    match LinkType(raw.link_type) {
+    match LinkType(block.head.r#type) {
         LinkType::RAW_TRACEPOINT => LinkDetails::RawTracepoint {
             name,
-            cookie: raw.u64(32),
+            cookie: block.of::<link_block::RawTracepoint>().cookie,
         },
-        LinkType::TRACING => LinkDetails::Tracing {
-            attach_type: attach_type(16),
-            target_obj_id: raw.u32(20),
-            target_btf_id: raw.u32(24),
-            cookie: raw.u64(32),
-        },
-        LinkType::CGROUP => LinkDetails::Cgroup {
-            cgroup_id: raw.u64(16),
-            attach_type: attach_type(24),
-        },
+        LinkType::TRACING => {
+            let link: link_block::Tracing = block.of();
+            LinkDetails::Tracing {
+                attach_type: AttachType(link.attach_type),
+                target_obj_id: link.target_obj_id,
+                target_btf_id: link.target_btf_id,
+                cookie: link.cookie,
+            }
+        }
+        LinkType::CGROUP => {
+            let link: link_block::Cgroup = block.of();
+            LinkDetails::Cgroup {
+                cgroup_id: link.cgroup_id,
+                attach_type: AttachType(link.attach_type),
+            }
+        }
         LinkType::ITER => LinkDetails::Iter {
-            of: iterator(raw, &name),
+            of: iterator(block, &name),
             target_name: name,
         },
-        LinkType::NETNS => LinkDetails::Netns {
-            netns_ino: raw.u32(16),
-            attach_type: attach_type(20),
-        },
+        LinkType::NETNS => {
+            let link: link_block::Netns = block.of();
+            LinkDetails::Netns {
+                netns_ino: link.netns_ino,
+                attach_type: AttachType(link.attach_type),
+            }
+        }
         LinkType::XDP => LinkDetails::Xdp {
-            ifindex: raw.u32(16),
+            ifindex: block.of::<link_block::Xdp>().ifindex,
         },
         LinkType::STRUCT_OPS => LinkDetails::StructOps {
-            map_id: raw.u32(16),
+            map_id: block.of::<link_block::StructOps>().map_id,
         },
-        LinkType::NETFILTER => LinkDetails::Netfilter {
-            family: raw.u32(16),
-            hook: raw.u32(20),
-            priority: raw.u32(24).cast_signed(),
-            flags: raw.u32(28),
-        },
-        LinkType::KPROBE_MULTI => LinkDetails::KprobeMulti {
-            count: raw.u32(24),
-            flags: raw.u32(28),
-            missed: raw.u64(32),
-            addresses: parts.array(0),
-            cookies: parts.array(1),
-        },
-        LinkType::UPROBE_MULTI => LinkDetails::UprobeMulti {
-            path: name,
-            count: raw.u32(52),
-            flags: raw.u32(56),
-            pid: raw.u32(60),
-            offsets: parts.array(0),
-            ref_ctr_offsets: parts.array(1),
-            cookies: parts.array(2),
-        },
-        LinkType::PERF_EVENT => perf_event(raw, name),
-        LinkType::TCX => LinkDetails::Tcx {
-            ifindex: raw.u32(16),
-            attach_type: attach_type(20),
-        },
-        LinkType::NETKIT => LinkDetails::Netkit {
-            ifindex: raw.u32(16),
-            attach_type: attach_type(20),
-        },
-        LinkType::SOCKMAP => LinkDetails::Sockmap {
-            map_id: raw.u32(16),
-            attach_type: attach_type(20),
-        },
+        LinkType::NETFILTER => {
+            let link: link_block::Netfilter = block.of();
+            LinkDetails::Netfilter {
+                family: link.pf,
+                hook: link.hooknum,
+                priority: link.priority,
+                flags: link.flags,
+            }
+        }
+        LinkType::KPROBE_MULTI => {
+            let link: link_block::KprobeMulti = block.of();
+            LinkDetails::KprobeMulti {
+                count: link.count,
+                flags: link.flags,
+                missed: link.missed,
+                addresses: parts.array(0),
+                cookies: parts.array(1),
+            }
+        }
+        LinkType::UPROBE_MULTI => {
+            let link: link_block::UprobeMulti = block.of();
+            LinkDetails::UprobeMulti {
+                path: name,
+                count: link.count,
+                flags: link.flags,
+                pid: link.pid,
+                offsets: parts.array(0),
+                ref_ctr_offsets: parts.array(1),
+                cookies: parts.array(2),
+            }
+        }
+        LinkType::PERF_EVENT => perf_event(block, name),
+        LinkType::TCX => {
+            let link: link_block::Device = block.of();
+            LinkDetails::Tcx {
+                ifindex: link.ifindex,
+                attach_type: AttachType(link.attach_type),
+            }
+        }
+        LinkType::NETKIT => {
+            let link: link_block::Device = block.of();
+            LinkDetails::Netkit {
+                ifindex: link.ifindex,
+                attach_type: AttachType(link.attach_type),
+            }
+        }
+        LinkType::SOCKMAP => {
+            let link: link_block::Sockmap = block.of();
+            LinkDetails::Sockmap {
+                map_id: link.map_id,
+                attach_type: AttachType(link.attach_type),
+            }
+        }
         _ => LinkDetails::Other,
     }
 }
 
 /// The kernel has a place for each sort of target, and says by the name which of them counts.
-fn iterator(raw: &RawLink, name: &str) -> IterDetails {
+fn iterator(block: &Block, name: &str) -> IterDetails {
     match name {
         "bpf_map_elem" | "bpf_sk_storage_map" => IterDetails::Map {
-            map_id: raw.u32(28),
+            map_id: block.of::<link_block::IterMap>().map_id,
         },
-        "cgroup" => IterDetails::Cgroup {
-            cgroup_id: raw.u64(32),
-            order: raw.u32(40),
-        },
-        "task" | "task_file" | "task_vma" => IterDetails::Task {
-            tid: raw.u32(32),
-            pid: raw.u32(36),
-        },
+        "cgroup" => {
+            let link: link_block::IterCgroup = block.of();
+            IterDetails::Cgroup {
+                cgroup_id: link.cgroup_id,
+                order: link.order,
+            }
+        }
+        "task" | "task_file" | "task_vma" => {
+            let link: link_block::IterTask = block.of();
+            IterDetails::Task {
+                tid: link.tid,
+                pid: link.pid,
+            }
+        }
         _ => IterDetails::All,
     }
 }
 
-fn perf_event(raw: &RawLink, name: String) -> LinkDetails {
-    match raw.u32(16) {
-        kind @ (UPROBE | URETPROBE) => LinkDetails::Uprobe {
-            path: name,
-            offset: raw.u32(36),
-            retprobe: kind == URETPROBE,
-            cookie: raw.u64(40),
-        },
-        kind @ (KPROBE | KRETPROBE) => LinkDetails::Kprobe {
-            function: name,
-            offset: raw.u32(36),
-            address: raw.u64(40),
-            missed: raw.u64(48),
-            retprobe: kind == KRETPROBE,
-            cookie: raw.u64(56),
-        },
+fn perf_event(block: &Block, name: String) -> LinkDetails {
+    match block.of::<link_block::PerfEvent>().r#type {
+        kind @ (UPROBE | URETPROBE) => {
+            let link: link_block::Uprobe = block.of();
+            LinkDetails::Uprobe {
+                path: name,
+                offset: link.offset,
+                retprobe: kind == URETPROBE,
+                cookie: link.cookie,
+            }
+        }
+        kind @ (KPROBE | KRETPROBE) => {
+            let link: link_block::Kprobe = block.of();
+            LinkDetails::Kprobe {
+                function: name,
+                offset: link.offset,
+                address: link.addr,
+                missed: link.missed,
+                retprobe: kind == KRETPROBE,
+                cookie: link.cookie,
+            }
+        }
         TRACEPOINT => LinkDetails::Tracepoint {
             name,
-            cookie: raw.u64(40),
+            cookie: block.of::<link_block::Tracepoint>().cookie,
         },
-        EVENT => LinkDetails::PerfEvent {
-            config: raw.u64(24),
-            event_type: raw.u32(32),
-            cookie: raw.u64(40),
-        },
+        EVENT => {
+            let link: link_block::Event = block.of();
+            LinkDetails::PerfEvent {
+                config: link.config,
+                event_type: link.r#type,
+                cookie: link.cookie,
+            }
+        }
         _ => LinkDetails::Other,
     }
 }
@@ -425,15 +449,13 @@ fn perf_event(raw: &RawLink, name: String) -> LinkDetails {
 mod tests {
     use super::*;
 
-    fn raw(link_type: LinkType, words: &[(usize, u32)]) -> RawLink {
-        let mut raw = RawLink {
-            link_type: link_type.0,
-            ..Default::default()
-        };
+    fn raw(link_type: LinkType, words: &[(usize, u32)]) -> Block {
+        let mut block = Block::default();
+        block.head.r#type = link_type.0;
         for (offset, value) in words {
-            bytemuck::cast_slice_mut::<u64, u32>(&mut raw.body)[(offset - 16) / 4] = *value;
+            block.set(*offset, &value.to_ne_bytes());
         }
-        raw
+        block
     }
 
     fn named(name: &str) -> Parts {
@@ -487,9 +509,10 @@ mod tests {
     fn a_name_goes_where_the_type_has_it() {
         let mut link = raw(LinkType::PERF_EVENT, &[(16, TRACEPOINT)]);
         let place = name_place(&link).unwrap();
-        link.set_u64(place.address, 0x1234);
-        link.set_u32(place.len, 99);
-        assert_eq!((link.u64(24), link.u32(32)), (0x1234, 99));
+        link.set(place.address, &0x1234_u64.to_ne_bytes());
+        link.set(place.len, &99_u32.to_ne_bytes());
+        let link: link_block::Tracepoint = link.of();
+        assert_eq!((link.tp_name, link.name_len), (0x1234, 99));
         assert!(name_place(&raw(LinkType::PERF_EVENT, &[(16, EVENT)])).is_none());
         assert!(name_place(&raw(LinkType::XDP, &[(16, 1)])).is_none());
     }

@@ -313,8 +313,8 @@ impl MapFd {
     /// # Errors
     /// `EBUSY` while the map is mapped for writing or frozen already, and what the kernel says.
     pub fn freeze(&self) -> Result<(), CallError> {
-        let mut attr = attr::One {
-            value: self.fd.as_raw_fd().cast_unsigned(),
+        let mut attr = attr::MapFreeze {
+            map_fd: self.fd.as_raw_fd(),
         };
         // SAFETY: the attribute holds no address.
         unsafe { bpf(Command::MAP_FREEZE, &mut attr) }.map(drop)

@@ -2,9 +2,9 @@
 //!
 //! # Safety
 //! A [`Mapping`] owns `len` mapped bytes from `base` on, until it is dropped. Every access checks its
-//! range, and goes through volatile or atomic operations because programs in the kernel, and other
-//! processes, write there at the same time. The one exception is [`Mapping::bytes`], whose contract
-//! is written there.
+//! range, and is atomic, because programs in the kernel, other processes and other threads of this one
+//! write there at the same time. The one exception is [`Mapping::bytes`], whose contract is written
+//! there.
 //!
 //! What readers of buffers call for each record is inlined: they are in another crate, and a record
 //! takes a few nanoseconds.
@@ -12,7 +12,8 @@
 use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering::{self, Relaxed};
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicUsize};
 
 use nix::errno::Errno;
 
@@ -28,7 +29,7 @@ pub struct Mapping {
 
 // SAFETY: the memory belongs to the process, not to a thread.
 unsafe impl Send for Mapping {}
-// SAFETY: every access is atomic or volatile, and is one that others may race with anyway.
+// SAFETY: every access is atomic, and is one that others may race with anyway.
 unsafe impl Sync for Mapping {}
 
 /// What to map.
@@ -121,6 +122,14 @@ macro_rules! word {
         }
     };
 }
+
+/// The most bytes that are copied in one go.
+#[cfg(target_has_atomic = "64")]
+type Chunk = u64;
+#[cfg(not(target_has_atomic = "64"))]
+type Chunk = u32;
+type AtomicChunk = <Chunk as Word>::Atomic;
+const CHUNK: usize = size_of::<Chunk>();
 
 word!(u32, AtomicU32);
 word!(i32, AtomicI32);
@@ -238,7 +247,7 @@ impl Mapping {
         }
         let at = self.at(offset, size_of::<W::Atomic>())?;
         // SAFETY: inside the mapping, which lives as long as `self`, and aligned. All others in this
-        // process go through atomics or volatile accesses too.
+        // process go through atomics too.
         Some(access(unsafe { &*at.cast::<W::Atomic>() }))
     }
 
@@ -292,8 +301,8 @@ impl Mapping {
         self.with_writable_word::<W, _>(offset, |word| word.compare_exchange(current, new))
     }
 
-    /// Copies bytes out; `None` outside the mapping. Aligned 8 bytes are read in one go, and so are
-    /// 4 if that is all, so that a counter is never half old.
+    /// Copies bytes out; `None` outside the mapping. Aligned 8 bytes are read in one go (4 on machines
+    /// that cannot), and so are 4 if that is all, so that a counter is never half old.
     #[must_use]
     pub fn read(&self, offset: usize, to: &mut [u8]) -> Option<()> {
         let from = self.at(offset, to.len())?;
@@ -301,34 +310,37 @@ impl Mapping {
             && from.cast::<u32>().is_aligned()
         {
             // SAFETY: four bytes that `at` found to be inside, and aligned.
-            *word = unsafe { from.cast::<u32>().read_volatile() }.to_ne_bytes();
+            *word = unsafe { AtomicU32::from_ptr(from.cast()) }
+                .load(Relaxed)
+                .to_ne_bytes();
             return Some(());
         }
-        let head = from.align_offset(8).min(to.len());
+        let head = from.align_offset(CHUNK).min(to.len());
         let (head, rest) = to.split_at_mut_checked(head)?;
-        let (middle, tail) = rest.as_chunks_mut::<8>();
+        let (middle, tail) = rest.as_chunks_mut::<CHUNK>();
         let mut at = from;
-        let mut single = |byte: &mut u8| {
+        let single = |at: *mut u8, byte: &mut u8| {
             // SAFETY: one of `to.len()` bytes that `at` found to be inside.
-            *byte = unsafe { at.read_volatile() };
-            at = at.wrapping_add(1);
+            *byte = unsafe { AtomicU8::from_ptr(at) }.load(Relaxed);
+            at.wrapping_add(1)
         };
-        head.iter_mut().for_each(&mut single);
+        for byte in head {
+            at = single(at, byte);
+        }
         for chunk in middle {
-            // SAFETY: as above, eight of them, and aligned.
-            *chunk = unsafe { at.cast::<u64>().read_volatile() }.to_ne_bytes();
-            at = at.wrapping_add(8);
+            // SAFETY: as above, a chunk of them, and aligned.
+            *chunk = unsafe { AtomicChunk::from_ptr(at.cast()) }
+                .load(Relaxed)
+                .to_ne_bytes();
+            at = at.wrapping_add(CHUNK);
         }
         for byte in tail {
-            // SAFETY: one of `to.len()` bytes that `at` found to be inside.
-            *byte = unsafe { at.read_volatile() };
-            at = at.wrapping_add(1);
+            at = single(at, byte);
         }
         Some(())
     }
 
-    /// Copies bytes in; `None` outside the mapping or if it is read-only. Aligned 8 bytes are
-    /// written in one go, and so are 4 if that is all.
+    /// Copies bytes in; `None` outside the mapping or if it is read-only. In one go as [`Self::read`].
     #[must_use]
     pub fn write(&self, offset: usize, from: &[u8]) -> Option<()> {
         let mut at = self.writable.then(|| self.at(offset, from.len()))??;
@@ -336,26 +348,28 @@ impl Mapping {
             && at.cast::<u32>().is_aligned()
         {
             // SAFETY: four bytes that `at` found to be inside, writable and aligned.
-            unsafe { at.cast::<u32>().write_volatile(u32::from_ne_bytes(word)) };
+            unsafe { AtomicU32::from_ptr(at.cast()) }.store(u32::from_ne_bytes(word), Relaxed);
             return Some(());
         }
-        let head = at.align_offset(8).min(from.len());
+        let head = at.align_offset(CHUNK).min(from.len());
         let (head, rest) = from.split_at_checked(head)?;
-        let (middle, tail) = rest.as_chunks::<8>();
-        for byte in head {
+        let (middle, tail) = rest.as_chunks::<CHUNK>();
+        let single = |at: *mut u8, byte: &u8| {
             // SAFETY: one of `from.len()` bytes that `at` found to be inside, and writable.
-            unsafe { at.write_volatile(*byte) };
-            at = at.wrapping_add(1);
+            unsafe { AtomicU8::from_ptr(at) }.store(*byte, Relaxed);
+            at.wrapping_add(1)
+        };
+        for byte in head {
+            at = single(at, byte);
         }
         for chunk in middle {
-            // SAFETY: as above, eight of them, and aligned.
-            unsafe { at.cast::<u64>().write_volatile(u64::from_ne_bytes(*chunk)) };
-            at = at.wrapping_add(8);
+            // SAFETY: as above, a chunk of them, and aligned.
+            let to = unsafe { AtomicChunk::from_ptr(at.cast()) };
+            to.store(Chunk::from_ne_bytes(*chunk), Relaxed);
+            at = at.wrapping_add(CHUNK);
         }
         for byte in tail {
-            // SAFETY: one of `from.len()` bytes that `at` found to be inside, and writable.
-            unsafe { at.write_volatile(*byte) };
-            at = at.wrapping_add(1);
+            at = single(at, byte);
         }
         Some(())
     }
@@ -392,15 +406,18 @@ impl Drop for Mapping {
 mod tests {
     use super::*;
 
+    /// Memory of this process, which is all that Miri has; read-only in name.
     fn fresh(writable: bool) -> Mapping {
         let request = MapRequest {
             fd: None,
             offset: 0,
             len: 4096,
-            writable,
+            writable: true,
             address: 0,
         };
-        Mapping::new(&request).unwrap()
+        let mut memory = Mapping::private(&request).unwrap();
+        memory.writable = writable;
+        memory
     }
 
     #[test]
@@ -432,6 +449,29 @@ mod tests {
     }
 
     #[test]
+    fn threads_see_numbers_whole_and_lose_no_change() {
+        const CHANGES: u64 = if cfg!(miri) { 50 } else { 5000 };
+        let memory = fresh(true);
+        std::thread::scope(|scope| {
+            for thread in 1..3_u8 {
+                let memory = &memory;
+                scope.spawn(move || {
+                    for _ in 0..CHANGES {
+                        memory.write(8, &[thread; 8]).unwrap();
+                        memory.write(16, &[thread; 4]).unwrap();
+                        let (mut long, mut short) = ([0; 8], [0; 4]);
+                        memory.read(8, &mut long).unwrap();
+                        memory.read(16, &mut short).unwrap();
+                        assert!(long == [long[0]; 8] && short == [short[0]; 4]);
+                        memory.modify(24, Modify::Add, 1_u32).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(memory.load_acquire::<u32>(24), Some(2 * CHANGES as u32));
+    }
+
+    #[test]
     fn bytes_are_of_read_only_mappings_only() {
         assert_eq!(fresh(true).bytes(0..8), None);
         let memory = fresh(false);
@@ -447,13 +487,12 @@ mod tests {
     #[test]
     fn an_address_that_is_taken_is_refused() {
         let memory = fresh(true);
-        let address = memory.address();
         let request = MapRequest {
             fd: None,
             offset: 0,
             len: 4096,
             writable: true,
-            address,
+            address: memory.address(),
         };
         assert_eq!(Mapping::new(&request).unwrap_err().errno(), Errno::EEXIST);
     }

@@ -80,7 +80,7 @@ impl ObjectKind {
 /// `EPERM` without `CAP_SYS_ADMIN`, and what the kernel says.
 pub fn next_id(kind: ObjectKind, start: u32) -> Result<Option<u32>, CallError> {
     let mut attr = attr::ById {
-        id: start,
+        start_id: start,
         ..Default::default()
     };
     // SAFETY: the attribute holds no address.
@@ -97,7 +97,7 @@ pub fn next_id(kind: ObjectKind, start: u32) -> Result<Option<u32>, CallError> {
 /// `ENOENT` for an id that is free, `EPERM` without `CAP_SYS_ADMIN`, and what the kernel says.
 pub fn fd_by_id(kind: ObjectKind, id: u32, flags: u32) -> Result<OwnedFd, CallError> {
     let mut attr = attr::ById {
-        id,
+        start_id: id,
         open_flags: flags,
         ..Default::default()
     };
@@ -120,21 +120,21 @@ pub fn btf_load(
     let template = attr::BtfLoad {
         btf: address(data),
         btf_size: length(command, data)?,
-        flags: if token.is_some() { FLAG_TOKEN } else { 0 },
-        token_fd: raw(token),
+        btf_flags: if token.is_some() { FLAG_TOKEN } else { 0 },
+        btf_token_fd: raw(token),
         ..Default::default()
     };
     logged(log, |mut log| {
         let mut attr = template;
         if let Some(log) = log.as_deref_mut() {
-            attr.log_level = log.level;
-            attr.log_size = length(command, log.buffer)?;
-            attr.log_buf = address_mut(log.buffer);
+            attr.btf_log_level = log.level;
+            attr.btf_log_size = length(command, log.buffer)?;
+            attr.btf_log_buf = address_mut(log.buffer);
         }
         // SAFETY: data and log come with their lengths; an fd comes back.
         let result = unsafe { bpf_fd(command, &mut attr) };
         if let Some(log) = log {
-            log.true_size = attr.log_true_size;
+            log.true_size = attr.btf_log_true_size;
         }
         result
     })
@@ -159,7 +159,7 @@ pub fn token_create(bpffs: BorrowedFd<'_>) -> Result<OwnedFd, CallError> {
 /// What the kernel says.
 pub fn enable_stats() -> Result<OwnedFd, CallError> {
     // `BPF_STATS_RUN_TIME`, the only kind there is.
-    let mut attr = attr::One { value: 0 };
+    let mut attr = attr::EnableStats { r#type: 0 };
     // SAFETY: the attribute holds no address; an fd comes back.
     unsafe { bpf_fd(Command::ENABLE_STATS, &mut attr) }
 }

@@ -5,50 +5,42 @@
 //! lives across the call.
 
 use std::ffi::CStr;
-use std::mem::offset_of;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
-use bytemuck::{Pod, Zeroable};
 use libc::c_long;
 
 use crate::CallError;
 use crate::call::own;
+use crate::shared::shared;
 
 /// `PERF_TYPE_TRACEPOINT`
 const TYPE_TRACEPOINT: u32 = 2;
 /// `PERF_FLAG_FD_CLOEXEC`
 const FLAG_CLOEXEC: c_long = 8;
 
-/// `struct perf_event_attr` up to what is used here; the kernel takes the rest for zero.
-#[derive(Clone, Copy, Default, Pod, Zeroable)]
-#[repr(C)]
-struct Attr {
-    event_type: u32,
-    size: u32,
-    config: u64,
-    sample: u64,
-    sample_type: u64,
-    read_format: u64,
-    flags: u64,
-    wakeup: u32,
-    bp_type: u32,
-    config1: u64,
-    config2: u64,
+shared! {
+    /// `struct perf_event_attr` up to what is used here; the kernel takes the rest for zero.
+    Attr = "perf_event_attr", 72 {
+        0 r#type: u32,
+        4 size: u32,
+        8 config: u64,
+        16 sample_period: u64,
+        24 sample_type: u64,
+        32 read_format: u64,
+        40 bits: u64,
+        48 wakeup_events: u32,
+        52 bp_type: u32,
+        56 config1: u64,
+        64 config2: u64,
+    }
 }
 
-const _: () = {
-    assert!(size_of::<Attr>() == 72);
-    assert!(offset_of!(Attr, config) == 8);
-    assert!(offset_of!(Attr, sample) == 16);
-    assert!(offset_of!(Attr, sample_type) == 24);
-    assert!(offset_of!(Attr, flags) == 40);
-    assert!(offset_of!(Attr, wakeup) == 48);
-    assert!(offset_of!(Attr, config1) == 56);
-    assert!(offset_of!(Attr, config2) == 64);
-};
+/// The first of the bit-fields is number 0.
+pub(crate) const FREQ: u32 = 10;
+pub(crate) const WATERMARK: u32 = 14;
 
-/// Bit `number` of the bit-field of 64 bits in `perf_event_attr`.
-const fn flag(number: u32) -> u64 {
+/// A bit-field of one bit, by its number.
+const fn bit(number: u32) -> u64 {
     if cfg!(target_endian = "little") {
         1 << number
     } else {
@@ -137,27 +129,27 @@ pub fn perf_event_open(params: &PerfEventOpen<'_>) -> Result<OwnedFd, CallError>
     };
     match params.wakeup {
         Wakeup::Half => {}
-        Wakeup::Records(records) => attr.wakeup = records,
+        Wakeup::Records(records) => attr.wakeup_events = records,
         Wakeup::Bytes(bytes) => {
-            attr.wakeup = bytes;
-            attr.flags |= flag(14);
+            attr.wakeup_events = bytes;
+            attr.bits |= bit(WATERMARK);
         }
     }
     match params.sampling {
         Sampling::None => {}
-        Sampling::Period(period) => attr.sample = period,
+        Sampling::Period(period) => attr.sample_period = period,
         Sampling::Frequency(frequency) => {
-            attr.sample = frequency;
-            attr.flags |= flag(10);
+            attr.sample_period = frequency;
+            attr.bits |= bit(FREQ);
         }
     }
     match params.kind {
         PerfKind::Tracepoint(id) => {
-            attr.event_type = TYPE_TRACEPOINT;
+            attr.r#type = TYPE_TRACEPOINT;
             attr.config = id;
         }
         PerfKind::Event { event_type, config } => {
-            attr.event_type = event_type;
+            attr.r#type = event_type;
             attr.config = config;
         }
         PerfKind::Probe {
@@ -166,7 +158,7 @@ pub fn perf_event_open(params: &PerfEventOpen<'_>) -> Result<OwnedFd, CallError>
             name,
             offset,
         } => {
-            attr.event_type = unit;
+            attr.r#type = unit;
             attr.config = config;
             attr.config1 = name.map_or(0, |name| name.as_ptr().expose_provenance() as u64);
             attr.config2 = offset;

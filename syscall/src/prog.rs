@@ -92,7 +92,7 @@ pub fn prog_load(params: &ProgLoad<'_>, log: Option<&mut Log<'_>>) -> Result<Own
         line_info: address(params.line_info.bytes),
         line_info_cnt: count(params.line_info)?,
         attach_btf_id: params.attach_btf_id,
-        attach_fd: raw(params.attach_to),
+        attach_prog_fd: raw(params.attach_to),
         fd_array: address(&fds),
         prog_token_fd: raw(params.token),
         signature: address(params.signature),
@@ -291,8 +291,8 @@ pub fn prog_stream_read(
 ) -> Result<usize, CallError> {
     let command = Command::PROG_STREAM_READ_BY_FD;
     let mut attr = attr::ProgStreamRead {
-        buffer: address_mut(buffer),
-        len: length(command, buffer)?,
+        stream_buf: address_mut(buffer),
+        stream_buf_len: length(command, buffer)?,
         stream_id: stream,
         prog_fd: program.as_raw_fd(),
         pad: 0,

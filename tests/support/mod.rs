@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 use purebpf::{Object, ObjectSpec, RingBuffer};
 use purebpf_syscall::host;
 
+/// Where an arena can be put: neither programs nor sanitizers have memory of their own there.
+pub const FREE_ADDRESS: u64 = 0x58 << 40;
+
 /// A compiled fixture. Inside a virtual machine they are in the working directory.
 pub fn fixture(name: &str) -> PathBuf {
     let here = PathBuf::from("tests/bpf").join(name);

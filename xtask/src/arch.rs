@@ -28,11 +28,11 @@ pub(crate) struct Arch {
 /// What it takes to compile for a machine that is not the host's.
 #[derive(Debug)]
 pub(crate) struct Cross {
-    /// Debian packages with a linker and a C library; the standard library is built from source.
+    /// Debian packages with a linker and a C library.
     packages: &'static [&'static str],
 }
 
-/// Debian's compiler comes with the source of the standard library, which is built for the machine.
+/// Where rustup has no standard library of the machine, Debian's compiler builds one from its source.
 const RUSTC: &str = "/usr/bin/rustc";
 
 pub(crate) const HOST: &Arch = &Arch {
@@ -145,8 +145,7 @@ impl Arch {
     }
 
     /// A cargo that builds static programs for it, installed with all it needs; `subcommand` is its
-    /// first argument. Artifacts go to `target/NAME`, which is returned with it: the host's compiler
-    /// is another one.
+    /// first argument. Artifacts go to `target/NAME`: the compiler may be another than the host's.
     pub(crate) fn cargo(&self, subcommand: &str) -> anyhow::Result<Command> {
         let target = self.target();
         let variable = target.to_uppercase().replace('-', "_");
@@ -157,14 +156,17 @@ impl Arch {
         };
         let linker = format!("{}-linux-gnu-gcc", self.name);
         let emulator = format!("qemu-{}-static", self.name);
-        let common = ["qemu-user-static", "rustc-web", "rust-web-src"];
-        let packages = [cross.packages, &common[..]].concat();
-        run::need(&[&linker, &emulator, RUSTC], &packages)?;
+        let packages = [cross.packages, &["qemu-user-static"]].concat();
+        run::need(&[&linker, &emulator], &packages)?;
+        if run::target(&target).is_err() {
+            run::need(&[RUSTC], &["rustc-web", "rust-web-src"])?;
+            command
+                .arg("-Zbuild-std=std,panic_abort,test")
+                .env("RUSTC", RUSTC)
+                .env("RUSTC_BOOTSTRAP", "1");
+        }
         command
-            .arg("-Zbuild-std=std,panic_abort,test")
             .args(["--target-dir", &format!("target/{}", self.name)])
-            .env("RUSTC", RUSTC)
-            .env("RUSTC_BOOTSTRAP", "1")
             .env(format!("CARGO_TARGET_{variable}_LINKER"), linker)
             .env(format!("CARGO_TARGET_{variable}_RUNNER"), emulator)
             .env(

@@ -15,7 +15,7 @@
 //! fuzz.rs      fuzzes everything that reads bytes; fuzz_report.rs  what came of it
 //! supply.rs    dependencies, features, versions
 //! api.rs       the public items
-//! sanitize.rs  the soak under a sanitizer
+//! sanitize.rs  tests under a sanitizer;  miri.rs  under Miri
 //! ci.rs        everything that has to pass
 //! run.rs       how other programs are started and installed
 //! ```
@@ -29,6 +29,7 @@ mod fuzz;
 mod fuzz_report;
 mod kernels;
 mod machine;
+mod miri;
 mod modules;
 mod musl;
 mod run;
@@ -101,7 +102,12 @@ enum Task {
     Sanitize {
         /// address or thread
         sanitizer: String,
+        /// Every test of the workspace instead, the privileged ones too
+        #[arg(long)]
+        all: bool,
     },
+    /// Run what Miri can run under it
+    Miri,
     /// Run the tests of the crates that need no kernel on emulated machines
     Foreign {
         /// s390x (big endian) or aarch64; both if not given
@@ -163,7 +169,8 @@ fn main() -> anyhow::Result<()> {
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Supply { only } => supply::run(only.as_deref()),
         Task::Api { keep } => api::run(keep),
-        Task::Sanitize { sanitizer } => sanitize::run(&sanitizer),
+        Task::Miri => miri::run(),
+        Task::Sanitize { sanitizer, all } => sanitize::run(&sanitizer, all),
         Task::Foreign { machine, package } => foreign::run(machine.as_deref(), &package),
         Task::Musl { kernel } => musl::run(&kernel),
         Task::Targets { target } => targets::run(target.as_deref()),

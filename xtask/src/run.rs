@@ -93,3 +93,13 @@ pub(crate) fn target(triple: &str) -> anyhow::Result<()> {
     }
     check(command("rustup").args(["target", "add", triple]))
 }
+
+/// Fetches the source of the standard library unless it is there.
+pub(crate) fn standard_library_source() -> anyhow::Result<()> {
+    let sysroot = output(command("rustc").args(["--print", "sysroot"]))?;
+    let library = Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library/Cargo.lock");
+    if library.exists() {
+        return Ok(());
+    }
+    check(command("rustup").args(["component", "add", "rust-src"]))
+}

@@ -7,8 +7,9 @@ use crate::fixtures;
 use crate::machine::{self, Job};
 
 /// Packages whose tests need a kernel.
-const TESTED: [&str; 4] = [
+const TESTED: [&str; 5] = [
     "purebpf",
+    "purebpf-syscall",
     "purebpf-handles",
     "purebpf-loader",
     "purebpf-cli",

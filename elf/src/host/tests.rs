@@ -223,7 +223,8 @@ fn bytes_and_section(file: &Executable, section: usize) -> (Vec<u8>, usize) {
 
 #[test]
 fn names_that_overlap_without_measure_are_an_error() {
-    let long: &'static str = "x".repeat(20_000).leak();
+    static LONG: [u8; 20_000] = [b'x'; 20_000];
+    let long = std::str::from_utf8(&LONG).unwrap();
     let symbols: Vec<Sym> = std::iter::once(long)
         .chain(std::iter::repeat_n("y", 500))
         .map(|name| sym(name, GLOBAL, 1, 0x1234, 0))

@@ -202,6 +202,17 @@ mod tests {
     use purebpf_syscall::{MapRequest, host::page_size};
 
     use super::*;
+    use crate::layout::{Kernel, Layout};
+
+    #[test]
+    fn headers_are_laid_out_as_the_kernels() {
+        let header = Layout {
+            name: "a header",
+            places: &["bpf_ringbuf_hdr"],
+            fields: &[("len", 0, 4), ("pg_off", 4, HEADER - 4)],
+        };
+        Kernel::check(&[&header]);
+    }
 
     const SIZE: usize = 4096;
 

@@ -229,6 +229,22 @@ mod tests {
     use purebpf_syscall::{MapRequest, host::page_size};
 
     use super::*;
+    use crate::layout::{Kernel, Layout};
+
+    #[test]
+    fn pages_and_headers_are_laid_out_as_the_kernels() {
+        let page = Layout {
+            name: "a control page",
+            places: &["perf_event_mmap_page"],
+            fields: &[("data_head", HEAD, 8), ("data_tail", TAIL, 8)],
+        };
+        let header = Layout {
+            name: "a header",
+            places: &["perf_event_header"],
+            fields: &[("type", 0, 4), ("misc", 4, 2), ("size", 6, HEADER - 6)],
+        };
+        Kernel::check(&[&page, &header]);
+    }
 
     const SIZE: usize = 4096;
 

@@ -144,6 +144,58 @@ fn number<T: Pod>(bytes: Option<&[u8]>) -> T {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layout::{Kernel, Layout};
+
+    /// The headers, which are written and read as words.
+    const HEADERS: [Layout; 4] = [
+        Layout {
+            name: "of a device",
+            places: &["ifinfomsg"],
+            fields: &[
+                ("ifi_family", 0, 1),
+                ("ifi_type", 2, 2),
+                ("ifi_index", 4, 4),
+                ("ifi_flags", 8, 4),
+                ("ifi_change", 12, 4),
+            ],
+        },
+        Layout {
+            name: "of traffic control",
+            places: &["tcmsg"],
+            fields: &[
+                ("tcm_family", 0, 1),
+                ("tcm_ifindex", 4, 4),
+                ("tcm_handle", 8, 4),
+                ("tcm_parent", 12, 4),
+                ("tcm_info", 16, 4),
+            ],
+        },
+        Layout {
+            name: "of a route",
+            places: &["rtmsg"],
+            fields: &[
+                ("rtm_family", 0, 1),
+                ("rtm_dst_len", 1, 1),
+                ("rtm_src_len", 2, 1),
+                ("rtm_tos", 3, 1),
+                ("rtm_table", 4, 1),
+                ("rtm_protocol", 5, 1),
+                ("rtm_scope", 6, 1),
+                ("rtm_type", 7, 1),
+                ("rtm_flags", 8, 4),
+            ],
+        },
+        Layout {
+            name: "of a family by name",
+            places: &["genlmsghdr"],
+            fields: &[("cmd", 0, 1), ("version", 1, 1), ("reserved", 2, 2)],
+        },
+    ];
+
+    #[test]
+    fn headers_are_laid_out_as_the_kernels() {
+        Kernel::check(&HEADERS.each_ref());
+    }
 
     const KIND: Kind = Kind {
         number: 16,

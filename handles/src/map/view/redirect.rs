@@ -190,3 +190,23 @@ impl CpuMap {
         self.map.delete(&cpu.to_ne_bytes()).map(drop)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::layout::{Kernel, Layout};
+
+    #[test]
+    fn where_packets_go_is_laid_out_as_the_kernels() {
+        let device = Layout {
+            name: "a device",
+            places: &["bpf_devmap_val"],
+            fields: &[("ifindex", 0, 4), ("bpf_prog", 4, 4)],
+        };
+        let cpu = Layout {
+            name: "a CPU",
+            places: &["bpf_cpumap_val"],
+            fields: &[("qsize", 0, 4), ("bpf_prog", 4, 4)],
+        };
+        Kernel::check(&[&device, &cpu]);
+    }
+}

@@ -85,6 +85,22 @@ fn by_file(bytes: &[u8; 32]) -> Option<Frame> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layout::{Kernel, Layout};
+
+    #[test]
+    fn a_frame_is_laid_out_as_the_kernels() {
+        let frame = Layout {
+            name: "a frame",
+            places: &["bpf_stack_build_id"],
+            fields: &[
+                ("status", 0, 4),
+                ("build_id", 4, 20),
+                ("offset", 24, 8),
+                ("ip", 24, 8),
+            ],
+        };
+        Kernel::check(&[&frame]);
+    }
 
     #[test]
     fn a_frame_is_a_place_in_a_file_or_an_address() {
