@@ -295,12 +295,12 @@ impl Object {
     #[doc(alias = "bpf_object__pin")]
     pub fn pin(&self, folder: impl AsRef<Path>) -> Result<(), Error> {
         let folder = folder.as_ref();
-        let was_there = folder.exists();
+        let was_missing = matches!(folder.try_exists(), Ok(false));
         let mut undo: Vec<Box<dyn Fn()>> = Vec::new();
         let result = self.pin_each(folder, &mut undo);
         if result.is_err() {
             undo.iter().rev().for_each(|unpin| unpin());
-            if !was_there {
+            if was_missing {
                 // Whoever has begun to use it meanwhile keeps it.
                 std::fs::remove_dir(folder).ok();
             }
