@@ -16,6 +16,7 @@
 //! supply.rs    dependencies, features, versions
 //! api.rs       the public items
 //! sanitize.rs  the soak under a sanitizer
+//! faults.rs    every system call of a load made to fail
 //! ci.rs        everything that has to pass
 //! run.rs       how other programs are started and installed
 //! ```
@@ -23,6 +24,7 @@
 mod api;
 mod arch;
 mod ci;
+mod faults;
 mod fixtures;
 mod foreign;
 mod fuzz;
@@ -102,6 +104,12 @@ enum Task {
         /// address or thread
         sanitizer: String,
     },
+    /// Let every system call of the load of every fixture fail, with every error
+    Faults {
+        /// Only fixtures whose name contains this
+        #[arg(long, default_value = "")]
+        only: String,
+    },
     /// Run the tests of the crates that need no kernel on emulated machines
     Foreign {
         /// s390x (big endian) or aarch64; both if not given
@@ -163,6 +171,7 @@ fn main() -> anyhow::Result<()> {
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Supply { only } => supply::run(only.as_deref()),
         Task::Api { keep } => api::run(keep),
+        Task::Faults { only } => faults::run(&only),
         Task::Sanitize { sanitizer } => sanitize::run(&sanitizer),
         Task::Foreign { machine, package } => foreign::run(machine.as_deref(), &package),
         Task::Musl { kernel } => musl::run(&kernel),
