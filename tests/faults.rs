@@ -53,49 +53,74 @@ const WORKERS: usize = 2;
 /// How long all of it may take where it is a sample.
 const SAMPLE: Duration = Duration::from_secs(60);
 
-/// What came of one fixture.
+/// A fixture, or some programs of one.
+struct Item {
+    object: PathBuf,
+    /// Its first program.
+    first: usize,
+}
+
+impl Item {
+    fn all_of(object: PathBuf) -> impl Iterator<Item = Self> {
+        let programs = ObjectSpec::open(&object).map_or(0, |spec| spec.programs().count());
+        let starts = (0..programs.max(1)).step_by(PROGRAMS);
+        starts.map(move |first| Self {
+            object: object.clone(),
+            first,
+        })
+    }
+
+    fn name(&self) -> String {
+        let name = self.object.file_name().unwrap().to_string_lossy();
+        name.trim_end_matches(".o").to_owned()
+    }
+}
+
+/// What came of a fixture, or of all.
 #[derive(Default)]
 struct Row {
     name: String,
-    /// How many parts there are, and how many of them this kernel refuses.
-    parts: usize,
-    refused_parts: usize,
+    /// How many items there are, and how many of them this kernel refuses.
+    items: usize,
+    refused_items: usize,
     /// The calls of a turn, how many of them were tried, and with how many errors in all.
     calls: usize,
     tried: usize,
     injections: usize,
-    /// How many of these were passed on, and how many went unnoticed, by call.
+    /// How many of these were passed on, and how many went unnoticed.
     refused: usize,
-    swallowed: BTreeMap<String, usize>,
+    swallowed: usize,
     leaks: usize,
     problems: Vec<String>,
     time: Duration,
 }
 
 impl Row {
-    /// Tries the calls of one fixture, some of its programs at a time; if there is a limit to the time
-    /// for it, a sample of them.
-    fn of(object: &Path, root: &Path, group: &Path, limit: Option<Duration>) -> Self {
-        let name = object.file_name().unwrap().to_string_lossy();
+    /// Tries the calls of an item in places of its own; if there is a limit to the time for it, a sample
+    /// of them.
+    fn of(item: &Item, root: &Path, group: &Path, limit: Option<Duration>) -> Self {
+        let start = Instant::now();
         let mut row = Self {
-            name: name.trim_end_matches(".o").to_owned(),
+            name: item.name(),
+            items: 1,
             ..Self::default()
         };
-        let start = Instant::now();
         std::fs::create_dir(root).unwrap();
         std::fs::create_dir(group).unwrap();
-        let programs = ObjectSpec::open(object).map_or(0, |spec| spec.programs().count());
-        let pieces = (0..programs.max(1)).step_by(PROGRAMS);
-        let parts = u32::try_from(2 * pieces.len()).unwrap();
-        let limit = limit.map(|limit| limit / parts);
-        for first in pieces {
-            let part = |attaches| Part {
-                programs: first..first + PROGRAMS,
+        let limit = limit.map(|limit| limit / 2);
+        for attaches in [false, true] {
+            let part = Part {
+                programs: item.first..item.first + PROGRAMS,
                 attaches,
             };
-            let links = row.fill(object, root, group, &part(false), limit);
-            if links > 0 {
-                row.fill(object, root, group, &part(true), limit);
+            let Some(mut victim) = Victim::start(&item.object, root, group, &part) else {
+                row.problem("no fault", "the process ended at once");
+                break;
+            };
+            row.refused_items = usize::from(victim.is_refused);
+            row.try_each(&mut victim, limit);
+            if victim.links == 0 {
+                break;
             }
         }
         std::fs::remove_dir(group).unwrap();
@@ -103,26 +128,35 @@ impl Row {
         row
     }
 
-    /// Tries the calls of a part; how many links there are of it.
-    fn fill(
-        &mut self,
-        object: &Path,
-        root: &Path,
-        group: &Path,
-        part: &Part,
-        limit: Option<Duration>,
-    ) -> usize {
-        self.parts += 1;
-        let mut links = 0;
-        match Victim::start(object, root, group, part) {
-            Some(mut victim) => {
-                links = victim.links;
-                self.refused_parts += usize::from(victim.is_refused);
-                self.try_each(&mut victim, limit);
-            }
-            None => self.problem("no fault", "the process ended at once"),
-        }
-        links
+    fn add(&mut self, other: &Self) {
+        self.items += other.items;
+        self.refused_items += other.refused_items;
+        self.calls += other.calls;
+        self.tried += other.tried;
+        self.injections += other.injections;
+        self.refused += other.refused;
+        self.swallowed += other.swallowed;
+        self.leaks += other.leaks;
+        self.problems.extend_from_slice(&other.problems);
+        self.time += other.time;
+    }
+
+    fn print(&self) {
+        let mark = match self.refused_items {
+            0 => String::new(),
+            refused => format!(" ({refused} of {} refused by the kernel)", self.items),
+        };
+        println!(
+            "| {}{mark} | {} of {} | {} | {} | {} | {} | {:.1?} |",
+            self.name,
+            self.tried,
+            self.calls,
+            self.injections,
+            self.refused,
+            self.swallowed,
+            self.leaks,
+            self.time
+        );
     }
 
     fn try_each(&mut self, victim: &mut Victim, limit: Option<Duration>) {
@@ -237,7 +271,7 @@ impl Row {
             let differs = report.differs.as_deref().unwrap_or("nothing differs");
             self.problem(fault, &format!("is swallowed, {differs}"));
         }
-        *self.swallowed.entry(call.to_owned()).or_default() += 1;
+        self.swallowed += 1;
     }
 
     fn problem(&mut self, fault: &str, what: &str) {
@@ -294,25 +328,30 @@ fn a_load_stopped_at_any_of_its_calls_leaves_nothing_behind() {
     };
     let entries = std::fs::read_dir(minimal.parent().unwrap()).unwrap();
     let objects = entries.map(|entry| entry.unwrap().path());
-    let mut objects: Vec<PathBuf> = objects.filter(is_meant).collect();
-    objects.sort();
-    assert!(!objects.is_empty());
+    let mut items: Vec<Item> = objects.filter(is_meant).flat_map(Item::all_of).collect();
+    items.sort_by_key(|item| (item.name(), item.first));
+    assert!(!items.is_empty());
     let all = std::env::var_os("PUREBPF_FAULTS").is_some();
     let workers = u32::try_from(WORKERS).unwrap();
-    let count = u32::try_from(objects.len()).unwrap();
+    let count = u32::try_from(items.len()).unwrap();
     let limit = (!all).then_some(SAMPLE * workers / count);
-    let objects = Mutex::new(objects.iter());
-    let rows = Mutex::new(Vec::new());
+    let items = Mutex::new(items.into_iter());
+    let rows = Mutex::new(BTreeMap::<String, Row>::new());
     let worker = || {
         loop {
-            let Some(object) = objects.lock().unwrap().next() else {
+            let Some(item) = items.lock().unwrap().next() else {
                 return;
             };
-            let name = object.file_name().unwrap().to_string_lossy();
-            let place = name.replace('.', "_");
-            let row = Row::of(object, &bpffs.path(&place), &group.0.join(&place), limit);
-            println!("{name}: {:?}", row.time);
-            rows.lock().unwrap().push(row);
+            let name = item.name();
+            let place = format!("{}_{}", name.replace('.', "_"), item.first);
+            let row = Row::of(&item, &bpffs.path(&place), &group.0.join(&place), limit);
+            println!("{place}: {:.1?}", row.time);
+            let mut rows = rows.lock().unwrap();
+            let of_fixture = rows.entry(name.clone()).or_insert_with(|| Row {
+                name,
+                ..Row::default()
+            });
+            of_fixture.add(&row);
         }
     };
     std::thread::scope(|scope| {
@@ -320,44 +359,18 @@ fn a_load_stopped_at_any_of_its_calls_leaves_nothing_behind() {
             scope.spawn(worker);
         }
     });
-    let mut rows = rows.into_inner().unwrap();
-    rows.sort_by(|a, b| a.name.cmp(&b.name));
-    let problems = print(&rows);
-    assert_eq!(problems, 0);
-}
-
-/// Prints what came of each fixture, and of all; how many problems there are.
-fn print(rows: &[Row]) -> usize {
+    let rows = rows.into_inner().unwrap();
+    let mut sum = Row {
+        name: format!("{} fixtures", rows.len()),
+        ..Row::default()
+    };
     println!("| fixture | calls | injections | refused | swallowed | leaks | time |");
     println!("| --- | --- | --- | --- | --- | --- | --- |");
-    let mut sums = [0; 6];
-    for row in rows {
-        let swallowed = row.swallowed.values().sum();
-        let mark = match (row.refused_parts, row.parts) {
-            (0, _) => String::new(),
-            (refused, parts) => format!(" ({refused} of {parts} refused by the kernel)"),
-        };
-        let (name, calls, time) = (&row.name, row.calls, row.time);
-        let (tried, injections, refused, leaks) =
-            (row.tried, row.injections, row.refused, row.leaks);
-        println!(
-            "| {name}{mark} | {tried} of {calls} | {injections} | {refused} | {swallowed} | {leaks} | {time:.1?} |"
-        );
-        for (sum, number) in sums
-            .iter_mut()
-            .zip([tried, calls, injections, refused, swallowed, leaks])
-        {
-            *sum += number;
-        }
+    for row in rows.values() {
+        row.print();
+        sum.add(row);
     }
-    let [tried, calls, injections, refused, swallowed, leaks] = sums;
-    println!(
-        "| {} fixtures | {tried} of {calls} calls | {injections} | {refused} | {swallowed} | {leaks} | |",
-        rows.len()
-    );
-    let problems: Vec<_> = rows.iter().flat_map(|row| &row.problems).collect();
-    for problem in &problems {
-        println!("{problem}");
-    }
-    problems.len()
+    sum.print();
+    assert!(sum.problems.is_empty(), "{:#?}", sum.problems);
+    assert!(sum.refused > 0);
 }
