@@ -38,6 +38,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use purebpf::ObjectSpec;
 
+use census::Objects;
 use swallowed::{ERRORS, may_go_unnoticed, names_the_step};
 use turn::Part;
 use victim::{PROGRAMS, Report, Victim, user};
@@ -199,8 +200,19 @@ impl Row {
                 self.problem(&fault, &format!("once more: {again:?}"));
             }
         }
+        self.count_left(victim, &before, &faults);
+    }
+
+    /// What there still is in the kernel of what a process made since `before`, and which failure it is
+    /// from: that before which the highest ids of each kind were lower.
+    fn count_left(
+        &mut self,
+        victim: &Victim,
+        before: &Objects,
+        faults: &[(BTreeMap<&str, u32>, String)],
+    ) {
         let left = || {
-            let new = census::objects().difference(&before).copied().collect();
+            let new = census::objects().difference(before).copied().collect();
             census::own(new, user(victim.process).as_raw(), victim.process)
         };
         let own = |line: &String| line.contains(&format!("purebpf_{}_", victim.process));

@@ -67,8 +67,11 @@ const KINDS: [(&str, fn() -> BTreeSet<u32>); 4] = [
     ("btf_id", || BtfId::all().map(|id| id.unwrap().0).collect()),
 ];
 
-/// All objects of BPF in the kernel: kind and id.
-pub(crate) fn objects() -> BTreeSet<(&'static str, u32)> {
+/// Objects of BPF: kind and id.
+pub(crate) type Objects = BTreeSet<(&'static str, u32)>;
+
+/// All that are in the kernel.
+pub(crate) fn objects() -> Objects {
     let of = |(kind, ids): &(&'static str, fn() -> BTreeSet<u32>)| {
         let kind = *kind;
         ids().into_iter().map(move |id| (kind, id))
@@ -86,11 +89,7 @@ pub(crate) fn highest() -> BTreeMap<&'static str, u32> {
 
 /// Which of these are not some other process's doing: it holds none of them, and no program of a user
 /// other than `user` uses them.
-pub(crate) fn own(
-    mut objects: BTreeSet<(&'static str, u32)>,
-    user: u32,
-    process: u32,
-) -> BTreeSet<(&'static str, u32)> {
+pub(crate) fn own(mut objects: Objects, user: u32, process: u32) -> Objects {
     if objects.is_empty() {
         return objects;
     }
