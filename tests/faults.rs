@@ -1,7 +1,7 @@
 //! Every system call of a load may fail: nothing is left behind then, and the next load succeeds.
 //!
 //! For each fixture a process of its own loads, attaches, pins, detaches and unpins over and over, each
-//! time with another of its calls answered by an error. By default an even sample of the calls that fits
+//! time with another of its calls answered by an error. By default an even sample of them that fits
 //! into a minute fails, with one error after the other, and after each there is a turn without;
 //! `PUREBPF_FAULTS=all` tries every error on each call, and then has a turn without. `PUREBPF_FAULTS_ONLY`
 //! is a part of the name of the fixtures that are tried.
@@ -55,6 +55,7 @@ const WORKERS: usize = 2;
 const SAMPLE: Duration = Duration::from_secs(60);
 
 /// A fixture, or some programs of one.
+#[derive(Clone)]
 struct Item {
     object: PathBuf,
     /// Its first program.
@@ -308,24 +309,44 @@ fn differing(calls: &[String]) -> Vec<usize> {
 }
 
 /// Puts the first ones evenly among all, however many are taken.
-fn spread(places: &mut Vec<usize>) {
-    let all = places.len().max(1);
+fn spread<T: Clone>(all: &mut Vec<T>) {
+    let count = all.len().max(1);
     let is_coprime = |step: &usize| {
-        let (mut a, mut b) = (*step, all);
+        let (mut a, mut b) = (*step, count);
         while b > 0 {
             (a, b) = (b, a % b);
         }
         a == 1
     };
-    let step = (all * 618 / 1000 + 1..).find(is_coprime).unwrap();
-    *places = (0..places.len())
-        .map(|turn| places[turn * step % all])
+    let step = (count * 618 / 1000 + 1..).find(is_coprime).unwrap();
+    let places = 0..all.len();
+    *all = places
+        .map(|turn| all[turn * step % count].clone())
         .collect();
+}
+
+#[test]
+fn a_sample_has_every_place_once_and_its_start_is_even() {
+    let mut places: Vec<usize> = (0..100).collect();
+    spread(&mut places);
+    let mut start = places[..10].to_vec();
+    start.sort();
+    assert!(
+        start.windows(2).all(|two| two[1] - two[0] < 30),
+        "{start:?}"
+    );
+    places.sort();
+    assert_eq!(places, (0..100).collect::<Vec<_>>());
 }
 
 #[test]
 fn a_load_stopped_at_any_of_its_calls_leaves_nothing_behind() {
     if !common::root() {
+        return;
+    }
+    // Where only the tests are, the machine is an emulated one: each call takes a hundred times as long.
+    if !Path::new(env!("CARGO_MANIFEST_DIR")).exists() {
+        println!("left out in an emulated machine");
         return;
     }
     let Some(group) = common::Group::create() else {
@@ -347,10 +368,14 @@ fn a_load_stopped_at_any_of_its_calls_leaves_nothing_behind() {
     let workers = u32::try_from(WORKERS).unwrap();
     let count = u32::try_from(items.len()).unwrap();
     let limit = (!all).then_some(SAMPLE * workers / count);
+    if !all {
+        spread(&mut items);
+    }
+    let start = Instant::now();
     let items = Mutex::new(items.into_iter());
     let rows = Mutex::new(BTreeMap::<String, Row>::new());
     let worker = || {
-        loop {
+        while all || start.elapsed() < SAMPLE {
             let Some(item) = items.lock().unwrap().next() else {
                 return;
             };
@@ -372,8 +397,9 @@ fn a_load_stopped_at_any_of_its_calls_leaves_nothing_behind() {
         }
     });
     let rows = rows.into_inner().unwrap();
+    let tried: usize = rows.values().map(|row| row.items).sum();
     let mut sum = Row {
-        name: format!("{} fixtures", rows.len()),
+        name: format!("{} fixtures, {tried} of {count} parts", rows.len()),
         ..Row::default()
     };
     println!("| fixture | calls | injections | refused | swallowed | leaks | time |");

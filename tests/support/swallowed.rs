@@ -26,6 +26,11 @@ const SWALLOWED: &[(&str, &[Errno], &str)] = &[
     ("openat /sys/fs/bpf", ANY, NO_TOKEN),
     ("bpf TOKEN_CREATE", ANY, NO_TOKEN),
     ("openat /proc/version_signature", ANY, "Ubuntu alone has it"),
+    (
+        "openat /sys/bus/event_source/devices/",
+        ANY,
+        "a probe is made by its name in tracefs then",
+    ),
     ("uname", ANY, "the version is for what cannot be probed"),
     ("statx ", ANY, "a size is a hint, of how much room to make"),
     ("bpf BTF_LOAD", ANY, PROBE_OR_LOG),
