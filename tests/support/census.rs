@@ -58,8 +58,11 @@ pub(crate) fn probes() -> Vec<String> {
     lines.map(str::to_owned).collect()
 }
 
+/// Lists the ids of a kind.
+type Ids = fn() -> BTreeSet<u32>;
+
 /// Kinds of objects in the kernel, as `/proc/PID/fdinfo` names their ids.
-const KINDS: [(&str, fn() -> BTreeSet<u32>); 4] = [
+const KINDS: [(&str, Ids); 4] = [
     ("map_id", || MapId::all().map(|id| id.unwrap().0).collect()),
     ("prog_id", || {
         ProgramId::all().map(|id| id.unwrap().0).collect()
@@ -75,7 +78,7 @@ pub(crate) type Objects = BTreeSet<(&'static str, u32)>;
 
 /// All that are in the kernel.
 pub(crate) fn objects() -> Objects {
-    let of = |(kind, ids): &(&'static str, fn() -> BTreeSet<u32>)| {
+    let of = |(kind, ids): &(&'static str, Ids)| {
         let kind = *kind;
         ids().into_iter().map(move |id| (kind, id))
     };
@@ -84,9 +87,7 @@ pub(crate) fn objects() -> Objects {
 
 /// The highest id of each kind: what is made later has a higher one.
 pub(crate) fn highest() -> BTreeMap<&'static str, u32> {
-    let of = |(kind, ids): (&'static str, fn() -> BTreeSet<u32>)| {
-        (kind, ids().last().copied().unwrap_or(0))
-    };
+    let of = |(kind, ids): (&'static str, Ids)| (kind, ids().last().copied().unwrap_or(0));
     KINDS.into_iter().map(of).collect()
 }
 
