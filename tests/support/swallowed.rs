@@ -31,6 +31,12 @@ const SWALLOWED: &[(&str, &[Errno], &str)] = &[
         ANY,
         "a probe is made by its name in tracefs then",
     ),
+    (
+        "read /sys/devices/uprobe/",
+        ANY,
+        "a probe is made by its name in tracefs then",
+    ),
+    ("pread64 ", &[Errno::EINTR], "it is asked again"),
     ("uname", ANY, "the version is for what cannot be probed"),
     ("statx ", ANY, "a size is a hint, of how much room to make"),
     ("bpf BTF_LOAD", ANY, PROBE_OR_LOG),
