@@ -1,8 +1,12 @@
 //! Every system call of a load may fail: nothing is left behind then, and the next load succeeds.
 //!
-//! A process of its own loads, attaches and pins while strace lets one of its calls fail. By default
-//! each call fails once, each with another error; `PUREBPF_FAULTS=all` tries every error on each.
+//! For each fixture a process of its own loads, attaches, pins, detaches and unpins over and over, each
+//! time with another of its calls answered by an error. By default an even sample of them that fits
+//! into a minute fails, with one error after the other, and after each there is a turn without;
+//! `PUREBPF_FAULTS=all` tries every error on each call, and then has a turn without. `PUREBPF_FAULTS_ONLY`
+//! is a part of the name of the fixtures that are tried.
 
+#![cfg(target_arch = "x86_64")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,150 +16,327 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "support/census.rs"]
+mod census;
 #[path = "../handles/tests/common/mod.rs"]
 mod common;
+#[path = "support/intercept.rs"]
+mod intercept;
 mod support;
+#[path = "support/swallowed.rs"]
+mod swallowed;
+#[path = "support/turn.rs"]
+mod turn;
+#[path = "support/victim.rs"]
+mod victim;
 
-use std::collections::HashMap;
-use std::error::Error;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
-use purebpf::plan::PinPolicy;
-use purebpf::{Loader, ObjectSpec};
+use nix::errno::Errno;
+use purebpf::ObjectSpec;
 
-const ROOT: &str = "PUREBPF_TEST_BPFFS";
-const FIXTURES: [&str; 5] = ["choices", "maps", "minimal", "globals", "struct_ops"];
-const CALLS: [&str; 8] = [
-    "bpf",
-    "perf_event_open",
-    "ioctl",
-    "openat",
-    "mkdir",
-    "unlink",
-    "rename",
-    "statfs",
-];
-const ERRORS: [&str; 6] = ["EPERM", "ENOMEM", "EAGAIN", "EINTR", "EMFILE", "ENOSPC"];
+use census::Objects;
+use swallowed::{ERRORS, may_go_unnoticed, names_the_step};
+use turn::Part;
+use victim::{PROGRAMS, Report, Victim, user};
 
-/// How many processes load at the same time.
-const WORKERS: usize = 12;
+/// Calls that are made this often in a row, as reads of a long file are, fail the first time, in the
+/// middle and the last time only.
+const RUN: usize = 8;
 
-/// Loads, attaches and pins every fixture, and takes it all back.
-fn attempt(root: &Path) -> Result<(), Box<dyn Error>> {
-    for fixture in FIXTURES {
-        let mut spec = ObjectSpec::open(support::fixture(&format!("{fixture}.bpf.o")))?;
-        if let Ok(refused) = spec.program_mut("refused") {
-            refused.autoload = false;
-        }
-        if let Ok(ops) = spec.struct_ops_mut("plain") {
-            // Others do the same at the same time.
-            let mut name = [0; 16];
-            let text = format!("purebpf{}", std::process::id());
-            name[..text.len()].copy_from_slice(text.as_bytes());
-            ops.set("name", name)?;
-        }
-        for (name, policy) in [
-            ("first", PinPolicy::ReuseOrCreate),
-            ("second", PinPolicy::Replace),
-        ] {
-            if let Ok(map) = spec.map_mut(name) {
-                map.pin_path = Some(root.join(name));
-                map.pin_policy = policy;
+/// How many fixtures are tried at the same time: much of the time goes into waiting for the kernel to
+/// let go of things.
+const WORKERS: usize = 2;
+
+/// How long all of it may take where it is a sample.
+const SAMPLE: Duration = Duration::from_secs(60);
+
+/// A fixture, or some programs of one.
+#[derive(Clone)]
+struct Item {
+    object: PathBuf,
+    /// Its first program.
+    first: usize,
+}
+
+impl Item {
+    fn all_of(object: PathBuf) -> impl Iterator<Item = Self> {
+        let programs = ObjectSpec::open(&object).map_or(0, |spec| spec.programs().count());
+        let starts = (0..programs.max(1)).step_by(PROGRAMS);
+        starts.map(move |first| Self {
+            object: object.clone(),
+            first,
+        })
+    }
+
+    fn name(&self) -> String {
+        let name = self.object.file_name().unwrap().to_string_lossy();
+        name.trim_end_matches(".o").to_owned()
+    }
+}
+
+/// What came of a fixture, or of all.
+#[derive(Default)]
+struct Row {
+    name: String,
+    /// How many items there are, and how many of them this kernel refuses.
+    items: usize,
+    refused_items: usize,
+    /// The calls of a turn, how many of them were tried, and with how many errors in all.
+    calls: usize,
+    tried: usize,
+    injections: usize,
+    /// How many of these were passed on, and how many went unnoticed.
+    refused: usize,
+    swallowed: usize,
+    leaks: usize,
+    problems: Vec<String>,
+    time: Duration,
+}
+
+impl Row {
+    /// Tries the calls of an item in places of its own; if there is a limit to the time for it, a sample
+    /// of them.
+    fn of(item: &Item, root: &Path, group: &Path, limit: Option<Duration>) -> Self {
+        let start = Instant::now();
+        let mut row = Self {
+            name: item.name(),
+            items: 1,
+            ..Self::default()
+        };
+        std::fs::create_dir(root).unwrap();
+        std::fs::create_dir(group).unwrap();
+        let limit = limit.map(|limit| limit / 2);
+        for attaches in [false, true] {
+            let part = Part {
+                programs: item.first..item.first + PROGRAMS,
+                attaches,
+            };
+            let Some(mut victim) = Victim::start(&item.object, root, group, &part) else {
+                row.problem("no fault", "the process ended at once");
+                break;
+            };
+            row.refused_items = usize::from(victim.is_refused);
+            row.try_each(&mut victim, limit);
+            if victim.links == 0 {
+                break;
             }
         }
-        let object = Loader::new().pin_root(root).load(&spec)?;
-        // What the load pinned stays, whatever becomes of the rest; whoever wants it gone says so.
-        let pinned = Pinned(object.clone());
-        let links = object.attach_all()?;
-        object.pin(root.join(fixture))?;
-        drop((links, pinned));
-        std::fs::remove_dir(root.join(fixture))?;
+        std::fs::remove_dir(group).unwrap();
+        row.time = start.elapsed();
+        row
     }
-    Ok(())
+
+    fn add(&mut self, other: &Self) {
+        self.items += other.items;
+        self.refused_items += other.refused_items;
+        self.calls += other.calls;
+        self.tried += other.tried;
+        self.injections += other.injections;
+        self.refused += other.refused;
+        self.swallowed += other.swallowed;
+        self.leaks += other.leaks;
+        self.problems.extend_from_slice(&other.problems);
+        self.time += other.time;
+    }
+
+    fn print(&self) {
+        let mark = match self.refused_items {
+            0 => String::new(),
+            refused => format!(" ({refused} of {} refused by the kernel)", self.items),
+        };
+        println!(
+            "| {}{mark} | {} of {} | {} | {} | {} | {} | {:.1?} |",
+            self.name,
+            self.tried,
+            self.calls,
+            self.injections,
+            self.refused,
+            self.swallowed,
+            self.leaks,
+            self.time
+        );
+    }
+
+    fn try_each(&mut self, victim: &mut Victim, limit: Option<Duration>) {
+        let start = Instant::now();
+        let mut calls = Vec::new();
+        let recorded = victim.turn(|call| {
+            calls.push(call.describe());
+            None
+        });
+        match recorded {
+            None => return self.problem("no fault", "the process ended"),
+            Some(report) => self.judge(victim, "no fault", None, &report),
+        }
+        self.calls += calls.len();
+        let mut tried = differing(&calls);
+        if limit.is_some() {
+            spread(&mut tried);
+        }
+        let errors = if limit.is_some() { 1 } else { ERRORS.len() };
+        let before = census::objects();
+        let mut faults = Vec::new();
+        for (turn, index) in tried.into_iter().enumerate() {
+            if limit.is_some_and(|limit| start.elapsed() > limit) {
+                break;
+            }
+            self.tried += 1;
+            let mut fault = String::new();
+            for error in 0..errors {
+                let error = ERRORS[(turn + error) % ERRORS.len()];
+                let highest = census::highest();
+                let Some(done) = self.inject(victim, index, error) else {
+                    return;
+                };
+                fault = done;
+                faults.push((highest, fault.clone()));
+            }
+            let again = victim.turn(|_| Some(None));
+            let again = again.map(|report| report.differs);
+            if again != Some(None) {
+                self.problem(&fault, &format!("once more: {again:?}"));
+            }
+        }
+        self.count_left(victim, &before, &faults);
+    }
+
+    /// What there still is in the kernel of what a process made since `before`, and which failure it is
+    /// from: that before which the highest ids of each kind were lower.
+    fn count_left(
+        &mut self,
+        victim: &Victim,
+        before: &Objects,
+        faults: &[(BTreeMap<&str, u32>, String)],
+    ) {
+        let left = || {
+            let new = census::objects().difference(before).copied().collect();
+            census::own(new, user(victim.process).as_raw(), victim.process)
+        };
+        let own = |line: &String| line.contains(&format!("purebpf_{}_", victim.process));
+        for line in census::probes().iter().filter(|line| own(line)) {
+            self.leaks += 1;
+            self.problem("some fault", &format!("{line} is still there"));
+        }
+        if !common::soon(|| left().is_empty()) {
+            for (kind, id) in left() {
+                let by = faults.iter().rfind(|(highest, _)| highest[kind] < id);
+                let by = by.map_or("no fault", |(_, fault)| fault);
+                self.leaks += 1;
+                self.problem(by, &format!("{kind} {id} is still there"));
+            }
+        }
+    }
+
+    /// Lets one call fail; what it was, unless the process ends.
+    fn inject(&mut self, victim: &mut Victim, index: usize, error: Errno) -> Option<String> {
+        let mut before = index;
+        let mut failed = None;
+        let root = victim.root.clone();
+        let report = victim.turn(|call| {
+            if before > 0 {
+                before -= 1;
+                return None;
+            }
+            failed = Some(call.describe().replace(&root, "PINS"));
+            Some(Some(error))
+        });
+        let Some(report) = report else {
+            self.problem(&format!("{failed:?}, {error:?}"), "the process ended");
+            return None;
+        };
+        // What is asked of all BTF in the kernel depends on what others do.
+        let Some(call) = failed else {
+            return Some(String::new());
+        };
+        let fault = format!("{call} (call {index}), {error:?}");
+        self.injections += 1;
+        self.judge(victim, &fault, Some((&call, error)), &report);
+        Some(fault)
+    }
+
+    fn judge(
+        &mut self,
+        victim: &Victim,
+        fault: &str,
+        injected: Option<(&str, Errno)>,
+        report: &Report,
+    ) {
+        if !report.left.is_empty() {
+            self.leaks += 1;
+            self.problem(fault, &format!("left {:?}", report.left));
+        }
+        for text in report.failed.iter().filter(|text| !names_the_step(text)) {
+            self.problem(fault, &format!("says only {text}"));
+        }
+        let Some((call, error)) = injected else {
+            return;
+        };
+        let is_refusal_as_ever = victim.is_refused && report.differs.is_none();
+        if is_refusal_as_ever || !report.failed.is_empty() {
+            self.refused += 1;
+            return;
+        }
+        if !may_go_unnoticed(call, error, report.differs.is_some()) {
+            let differs = report.differs.as_deref().unwrap_or("nothing differs");
+            self.problem(fault, &format!("is swallowed, {differs}"));
+        }
+        self.swallowed += 1;
+    }
+
+    fn problem(&mut self, fault: &str, what: &str) {
+        self.problems
+            .push(format!("{}: {fault}: {what}", self.name));
+    }
 }
 
-struct Pinned(purebpf::Object);
-
-impl Drop for Pinned {
-    fn drop(&mut self) {
-        for (_, map) in self.0.maps().filter(|(_, map)| map.pin_path().is_some()) {
-            map.unpin().or_else(|_| map.unpin()).unwrap();
+/// The places of calls that are not the same as those around them.
+fn differing(calls: &[String]) -> Vec<usize> {
+    let mut places = Vec::new();
+    let mut start = 0;
+    for run in calls.chunk_by(|a, b| a == b) {
+        let end = start + run.len();
+        match run.len() {
+            RUN.. => places.extend([start, start + run.len() / 2, end - 1]),
+            _ => places.extend(start..end),
         }
-        let pinned = |program: &purebpf::Program| program.pin_path().is_some();
-        for (_, program) in self.0.programs().filter(|(_, program)| pinned(program)) {
-            program.unpin().or_else(|_| program.unpin()).unwrap();
-        }
+        start = end;
     }
+    places
 }
 
-/// How many fds are open, and what is below a folder; asked again should that be what fails.
-fn left(root: &Path) -> (usize, Vec<PathBuf>) {
-    let look = || -> std::io::Result<_> {
-        let fds = std::fs::read_dir("/proc/self/fd")?.count();
-        let entries = std::fs::read_dir(root)?.map(|entry| entry.map(|entry| entry.path()));
-        Ok((fds, entries.collect::<std::io::Result<Vec<_>>>()?))
+/// Puts the first ones evenly among all, however many are taken.
+fn spread<T: Clone>(all: &mut Vec<T>) {
+    let count = all.len().max(1);
+    let is_coprime = |step: &usize| {
+        let (mut a, mut b) = (*step, count);
+        while b > 0 {
+            (a, b) = (b, a % b);
+        }
+        a == 1
     };
-    look().or_else(|_| look()).unwrap()
+    let step = (count * 618 / 1000 + 1..).find(is_coprime).unwrap();
+    let places = 0..all.len();
+    *all = places
+        .map(|turn| all[turn * step % count].clone())
+        .collect();
 }
 
 #[test]
-#[ignore = "run by the test below, under strace"]
-fn victim() {
-    let Some(root) = std::env::var_os(ROOT).map(PathBuf::from) else {
-        return;
-    };
-    let before = left(&root);
-    if let Err(error) = attempt(&root) {
-        let mut text = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            text = format!("{text}: {cause}");
-            source = cause.source();
-        }
-        println!("failed: {text}");
-        // An empty folder for pins may be left: the one that was to be removed last.
-        for fixture in FIXTURES {
-            std::fs::remove_dir(root.join(fixture)).ok();
-        }
-    }
-    assert_eq!(left(&root), before);
-    attempt(&root).unwrap();
-    assert_eq!(left(&root), before);
-}
-
-fn strace(root: &Path, arguments: &[&str]) -> std::process::Output {
-    Command::new("strace")
-        .args(["-f", "-qq"])
-        .args(arguments)
-        .arg(std::env::current_exe().unwrap())
-        .args(["victim", "--exact", "--ignored", "--show-output"])
-        .env(ROOT, root)
-        .output()
-        .unwrap()
-}
-
-/// How often the thread that loads makes each call, in one attempt of the two.
-fn counts(root: &Path, trace: &Path) -> HashMap<&'static str, usize> {
-    let trace_calls = format!("trace={}", CALLS.join(","));
-    let output = strace(root, &["-e", &trace_calls, "-o", trace.to_str().unwrap()]);
-    assert!(output.status.success(), "{output:?}");
-    let text = std::fs::read_to_string(trace).unwrap();
-    let mut counts: HashMap<(&str, &str), usize> = HashMap::new();
-    let mut loader = "";
-    for line in text.lines() {
-        let Some((thread, call)) = line.split_once(char::is_whitespace) else {
-            continue;
-        };
-        let name = call.trim_start().split('(').next().unwrap();
-        if name == "bpf" {
-            loader = thread;
-        }
-        *counts.entry((thread, name)).or_default() += 1;
-    }
-    let of = |name| counts.get(&(loader, name)).copied().unwrap_or(0) / 2;
-    CALLS.iter().map(|name| (*name, of(*name))).collect()
+fn a_sample_has_every_place_once_and_its_start_is_even() {
+    let mut places: Vec<usize> = (0..100).collect();
+    spread(&mut places);
+    let mut start = places[..10].to_vec();
+    start.sort();
+    assert!(
+        start.windows(2).all(|two| two[1] - two[0] < 30),
+        "{start:?}"
+    );
+    places.sort();
+    assert_eq!(places, (0..100).collect::<Vec<_>>());
 }
 
 #[test]
@@ -163,63 +344,71 @@ fn a_load_stopped_at_any_of_its_calls_leaves_nothing_behind() {
     if !common::root() {
         return;
     }
-    let has_strace = Command::new("strace").arg("-V").output().is_ok();
-    if support::lacks(!has_strace, "strace") {
+    // Where only the tests are, the machine is an emulated one: each call takes a hundred times as long.
+    if !Path::new(env!("CARGO_MANIFEST_DIR")).exists() {
+        println!("left out in an emulated machine");
         return;
     }
+    let Some(group) = common::Group::create() else {
+        return;
+    };
     let bpffs = common::FileSystem::mount("bpf");
-    let root = bpffs.path("root");
-    std::fs::create_dir(&root).unwrap();
-    let trace = std::env::temp_dir().join(format!("purebpf-trace-{}", std::process::id()));
-    let counts = counts(&root, &trace);
-    std::fs::remove_file(&trace).unwrap();
-    assert!(counts["bpf"] > 20, "{counts:?}");
-
+    let minimal = support::fixture("minimal.bpf.o");
+    let only = std::env::var("PUREBPF_FAULTS_ONLY").unwrap_or_default();
+    let is_meant = |path: &PathBuf| {
+        let name = path.file_name().unwrap().to_string_lossy();
+        name.ends_with(".o") && name.contains(".bpf") && name.contains(&only)
+    };
+    let entries = std::fs::read_dir(minimal.parent().unwrap()).unwrap();
+    let objects = entries.map(|entry| entry.unwrap().path());
+    let mut items: Vec<Item> = objects.filter(is_meant).flat_map(Item::all_of).collect();
+    items.sort_by_key(|item| (item.name(), item.first));
+    assert!(!items.is_empty());
     let all = std::env::var_os("PUREBPF_FAULTS").is_some();
-    let mut faults = Vec::new();
-    for call in CALLS {
-        for when in 1..=counts[call] {
-            let errors = match all {
-                true => &ERRORS[..],
-                false => &ERRORS[when % ERRORS.len()..][..1],
-            };
-            faults.extend(errors.iter().map(|error| (call, when, *error)));
-        }
+    let workers = u32::try_from(WORKERS).unwrap();
+    let count = u32::try_from(items.len()).unwrap();
+    let limit = (!all).then_some(SAMPLE * workers / count);
+    if !all {
+        spread(&mut items);
     }
-    let total = faults.len();
-    let faults = Mutex::new(faults);
-    // Most of the time is spent waiting for the kernel to let go of things.
-    let failures: usize = std::thread::scope(|scope| {
-        let (root, faults) = (&root, &faults);
-        let worker = move |index: usize| {
-            let root = root.join(format!("worker{index}"));
-            std::fs::create_dir(&root).unwrap();
-            let mut failures = 0;
-            loop {
-                let Some(fault) = faults.lock().unwrap().pop() else {
-                    break failures;
-                };
-                failures += usize::from(fails(&root, fault));
-            }
-        };
-        let workers: Vec<_> = (0..WORKERS)
-            .map(|index| scope.spawn(move || worker(index)))
-            .collect();
-        workers.into_iter().map(|w| w.join().unwrap()).sum()
+    let start = Instant::now();
+    let items = Mutex::new(items.into_iter());
+    let rows = Mutex::new(BTreeMap::<String, Row>::new());
+    let worker = || {
+        while all || start.elapsed() < SAMPLE {
+            let Some(item) = items.lock().unwrap().next() else {
+                return;
+            };
+            let name = item.name();
+            let place = format!("{}_{}", name.replace('.', "_"), item.first);
+            let row = Row::of(&item, &bpffs.path(&place), &group.0.join(&place), limit);
+            println!("{place}: {:.1?}", row.time);
+            let mut rows = rows.lock().unwrap();
+            let of_fixture = rows.entry(name.clone()).or_insert_with(|| Row {
+                name,
+                ..Row::default()
+            });
+            of_fixture.add(&row);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(worker);
+        }
     });
-    println!("{counts:?}: {total} calls failed, and {failures} loads for that");
-    assert!(failures > 0);
-}
-
-/// Lets one call fail; whether the load failed for that.
-fn fails(root: &Path, (call, when, error): (&str, usize, &str)) -> bool {
-    let inject = format!("inject={call}:error={error}:when={when}");
-    let trace = format!("trace={call}");
-    let output = strace(root, &["-e", &trace, "-e", &inject, "-o", "/dev/null"]);
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{inject}\n{text}");
-    // Whatever failed, it is said what was to be done.
-    let said = text.lines().find(|line| line.starts_with("failed: "));
-    assert!(said.is_none_or(|line| line.len() > 20), "{inject}: {text}");
-    said.is_some()
+    let rows = rows.into_inner().unwrap();
+    let tried: usize = rows.values().map(|row| row.items).sum();
+    let mut sum = Row {
+        name: format!("{} fixtures, {tried} of {count} parts", rows.len()),
+        ..Row::default()
+    };
+    println!("| fixture | calls | injections | refused | swallowed | leaks | time |");
+    println!("| --- | --- | --- | --- | --- | --- | --- |");
+    for row in rows.values() {
+        row.print();
+        sum.add(row);
+    }
+    sum.print();
+    assert!(sum.problems.is_empty(), "{:#?}", sum.problems);
+    assert!(sum.refused > 0);
 }

@@ -300,12 +300,12 @@ impl Object {
         if self.trusted_pins {
             check_trusted(path_in(folder, &self.name))?;
         }
-        let was_there = folder.exists();
+        let was_missing = matches!(folder.try_exists(), Ok(false));
         let mut undo: Vec<Box<dyn Fn()>> = Vec::new();
         let result = self.pin_each(folder, &mut undo);
         if result.is_err() {
             undo.iter().rev().for_each(|unpin| unpin());
-            if !was_there {
+            if was_missing {
                 // Whoever has begun to use it meanwhile keeps it.
                 std::fs::remove_dir(folder).ok();
             }

@@ -78,6 +78,7 @@ pub(crate) const UNTOLD: &[Errno] = &[
     Errno::EMFILE,
     Errno::ENFILE,
     Errno::ENOMEM,
+    Errno::ENOSPC,
     Errno::EPERM,
 ];
 

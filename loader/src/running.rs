@@ -295,7 +295,8 @@ impl TargetKernel for RunningKernel {
 
     /// Not kept: addresses of modules come and go.
     fn symbols(&self) -> Result<Arc<str>, Error> {
-        let text = std::fs::read_to_string(KALLSYMS).map_err(|e| failed("the symbols", e))?;
+        let text = std::fs::read_to_string(KALLSYMS)
+            .map_err(|e| failed(&format!("the symbols in {KALLSYMS}"), e))?;
         Ok(text.into())
     }
 

@@ -16,6 +16,7 @@
 //! supply.rs    dependencies, features, versions
 //! api.rs       the public items
 //! sanitize.rs  tests under a sanitizer;  miri.rs  under Miri
+//! faults.rs    every system call of a load made to fail
 //! ci.rs        everything that has to pass
 //! run.rs       how other programs are started and installed
 //! ```
@@ -23,6 +24,7 @@
 mod api;
 mod arch;
 mod ci;
+mod faults;
 mod fixtures;
 mod foreign;
 mod fuzz;
@@ -106,6 +108,12 @@ enum Task {
         #[arg(long)]
         all: bool,
     },
+    /// Let every system call of the load of every fixture fail, with every error
+    Faults {
+        /// Only fixtures whose name contains this
+        #[arg(long, default_value = "")]
+        only: String,
+    },
     /// Run what Miri can run under it
     Miri,
     /// Run the tests of the crates that need no kernel on emulated machines
@@ -169,6 +177,7 @@ fn main() -> anyhow::Result<()> {
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Supply { only } => supply::run(only.as_deref()),
         Task::Api { keep } => api::run(keep),
+        Task::Faults { only } => faults::run(&only),
         Task::Miri => miri::run(),
         Task::Sanitize { sanitizer, all } => sanitize::run(&sanitizer, all),
         Task::Foreign { machine, package } => foreign::run(machine.as_deref(), &package),

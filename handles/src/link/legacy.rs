@@ -61,7 +61,9 @@ impl LegacyProbe {
 impl Drop for LegacyProbe {
     fn drop(&mut self) {
         let file = self.unit.events_file();
-        if let Err(error) = append(&file, &format!("-:{}", self.event)) {
+        let remove = || append(&file, &format!("-:{}", self.event));
+        // Nobody is left to try again.
+        if let Err(error) = remove().or_else(|_| remove()) {
             log::warn!("probe {} stays behind in tracefs: {error}", self.event);
         }
     }

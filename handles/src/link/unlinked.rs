@@ -48,8 +48,9 @@ impl Drop for Unlinked {
         if self.state().stays {
             return;
         }
-        if let Err(error) = self.detach() {
-            log::warn!("{error}");
+        // Nobody is left to try again.
+        if let Err(error) = self.detach().or_else(|_| self.detach()) {
+            log::warn!("it stays attached: {error}");
         }
     }
 }
@@ -77,6 +78,13 @@ mod tests {
         assert!(unlinked.detach().is_err());
         unlinked.detach().unwrap();
         unlinked.detach().unwrap();
+        drop(unlinked);
+        assert_eq!(count.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn dropping_tries_once_more() {
+        let (count, unlinked) = counted();
         drop(unlinked);
         assert_eq!(count.load(Ordering::Relaxed), 2);
     }

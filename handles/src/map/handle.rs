@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use purebpf_insn::{MapFlags, MapType};
 use purebpf_syscall::probe::has_common_attributes;
-use purebpf_syscall::{MapFd, MapInfo, MapShape, Mapping, ObjectKind, map_info};
+use purebpf_syscall::{Errno, MapFd, MapInfo, MapShape, Mapping, ObjectKind, map_info};
 
 use super::MapAttributes;
 use crate::btf::with_log;
@@ -74,16 +74,19 @@ impl Map {
         let (fd, _) = with_log(&object, "create it", 0, |log| {
             MapFd::create(&params, log.filter(|_| has_common_attributes()))
         })?;
-        // Before 4.13 the kernel does not tell, and has no ids either.
-        let facts = map_info(fd.as_fd()).unwrap_or_else(|_| {
-            let mut facts = MapInfo::default();
-            facts.map_type = attributes.map_type;
-            facts.key_size = attributes.key_size;
-            facts.value_size = attributes.value_size;
-            facts.max_entries = attributes.max_entries;
-            facts.flags = attributes.flags;
-            facts
-        });
+        let facts = match map_info(fd.as_fd()) {
+            // Before 4.13 the kernel does not tell, and has no ids either.
+            Err(error) if error.errno() == Errno::EINVAL => {
+                let mut facts = MapInfo::default();
+                facts.map_type = attributes.map_type;
+                facts.key_size = attributes.key_size;
+                facts.value_size = attributes.value_size;
+                facts.max_entries = attributes.max_entries;
+                facts.flags = attributes.flags;
+                facts
+            }
+            facts => facts.map_err(Error::call(object, "ask what it is"))?,
+        };
         Ok(Self {
             name: name.into(),
             shared: Shared::new(fd, facts, Pin::default()),

@@ -155,12 +155,13 @@ impl Program {
             keyring_id: attributes.keyring_id,
         };
         let (fd, log) = with_log(&object, "load it", level, |log| prog_load(&params, log))?;
-        let program = Self::from_loaded(
+        let program = Self::loaded(
             fd,
             name,
             attributes.program_type,
             attributes.expected_attach_type,
         );
+        let program = program.map_err(Error::call(object, "ask what it is"))?;
         Ok((program, log))
     }
 }

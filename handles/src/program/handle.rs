@@ -6,7 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use purebpf_insn::{AttachType, ProgramType};
-use purebpf_syscall::{ObjectKind, ProgInfo, prog_bind_map, prog_info, prog_map_ids, raise};
+use purebpf_syscall::{
+    CallError, Errno, ObjectKind, ProgInfo, prog_bind_map, prog_info, prog_map_ids, raise,
+};
 
 use crate::attach::Target;
 use crate::id::expect_kind;
@@ -33,6 +35,13 @@ struct Shared {
     pin: Pin,
 }
 
+/// What is known of a program that the kernel tells nothing of.
+fn untold(program_type: ProgramType) -> ProgInfo {
+    let mut facts = ProgInfo::default();
+    facts.program_type = program_type;
+    facts
+}
+
 impl Program {
     /// Takes over the fd of a program that was just loaded with this name and these types. What is
     /// opened later has [`Self::from_fd`], which asks the kernel for all but the last.
@@ -43,12 +52,31 @@ impl Program {
         program_type: ProgramType,
         expected_attach_type: AttachType,
     ) -> Self {
-        // Before 4.13 the kernel does not tell, and has no ids either.
-        let facts = prog_info(fd.as_fd()).unwrap_or_else(|_| {
-            let mut facts = ProgInfo::default();
-            facts.program_type = program_type;
-            facts
-        });
+        let facts = prog_info(fd.as_fd()).unwrap_or_else(|_| untold(program_type));
+        Self::with_facts(fd, name, expected_attach_type, facts)
+    }
+
+    /// As [`Self::from_loaded`], but that the kernel does not tell of it is an error.
+    pub(super) fn loaded(
+        fd: OwnedFd,
+        name: &str,
+        program_type: ProgramType,
+        expected_attach_type: AttachType,
+    ) -> Result<Self, CallError> {
+        let facts = match prog_info(fd.as_fd()) {
+            // Before 4.13 the kernel does not tell, and has no ids either.
+            Err(error) if error.errno() == Errno::EINVAL => untold(program_type),
+            facts => facts?,
+        };
+        Ok(Self::with_facts(fd, name, expected_attach_type, facts))
+    }
+
+    fn with_facts(
+        fd: OwnedFd,
+        name: &str,
+        expected_attach_type: AttachType,
+        facts: ProgInfo,
+    ) -> Self {
         Self {
             shared: Arc::new(Shared {
                 fd,

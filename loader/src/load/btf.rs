@@ -6,7 +6,19 @@ use purebpf_plan::{MapOrigin, MapPlan, Plan};
 use crate::Error;
 
 /// What says nothing about the BTF: a load that went on would not be the one that was asked for.
-const PASSING: [Errno; 4] = [Errno::EAGAIN, Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM];
+const PASSING: [Errno; 6] = [
+    Errno::EAGAIN,
+    Errno::EINTR,
+    Errno::EMFILE,
+    Errno::ENFILE,
+    Errno::ENOMEM,
+    Errno::ENOSPC,
+];
+
+/// Whether it is the BTF that an error may be about.
+pub(super) fn may_be_refused(error: &purebpf_handles::Error) -> bool {
+    error.errno().is_none_or(|errno| !PASSING.contains(&errno))
+}
 
 /// The object's BTF in the kernel. Only struct_ops cannot do without one that the kernel refuses.
 pub(crate) fn load(plan: &Plan, token: Option<&Token>) -> Result<Option<BtfObject>, Error> {
@@ -17,9 +29,8 @@ pub(crate) fn load(plan: &Plan, token: Option<&Token>) -> Result<Option<BtfObjec
         Ok(btf) => return Ok(Some(btf)),
         Err(error) => error,
     };
-    let is_refused = source.errno().is_none_or(|errno| !PASSING.contains(&errno));
     let needs_it = |map: &MapPlan| map.origin == MapOrigin::StructOps;
-    if is_refused && !plan.maps.iter().any(needs_it) {
+    if may_be_refused(&source) && !plan.maps.iter().any(needs_it) {
         let name = &plan.object;
         log::info!("object `{name}` is loaded without its BTF: {source}");
         return Ok(None);
@@ -33,4 +44,26 @@ pub(crate) fn load(plan: &Plan, token: Option<&Token>) -> Result<Option<BtfObjec
         log,
         source,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn an_error_that_is_about_this_process_is_not_about_the_btf() {
+        let error = |errno: Errno| purebpf_handles::Error::File {
+            operation: "load",
+            path: PathBuf::new(),
+            source: std::io::Error::from_raw_os_error(errno as i32),
+        };
+        for errno in [Errno::EINVAL, Errno::EPERM, Errno::E2BIG] {
+            assert!(may_be_refused(&error(errno)), "{errno}");
+        }
+        for errno in PASSING {
+            assert!(!may_be_refused(&error(errno)), "{errno}");
+        }
+    }
 }

@@ -12,6 +12,7 @@ use purebpf_insn::{MapFlags, MapType};
 use purebpf_plan::{MapPlan, PinPlan, PinPolicy, Plan, SlotPlan};
 use purebpf_syscall::Errno;
 
+use super::btf::may_be_refused;
 use super::{Session, hints};
 use crate::Error;
 use crate::object::Loaded;
@@ -215,8 +216,14 @@ fn make(session: &Session, plan: &MapPlan) -> Result<Map, Error> {
         attributes.inner_map = Some(make(session, inner)?);
     }
     let created = match Map::create(&attributes) {
-        // BTF is a nicety of a map, which older kernels or other types refuse.
-        Err(error) if attributes.btf.take().is_some() => {
+        // BTF is a nicety of a map, which older kernels or other types refuse; a right that is missing
+        // is missing with and without it.
+        Err(error)
+            if attributes.btf.is_some()
+                && may_be_refused(&error)
+                && error.errno() != Some(Errno::EPERM) =>
+        {
+            attributes.btf = None;
             log::info!("map `{}` is created without its BTF: {error}", plan.name);
             attributes.btf_key_type_id = 0;
             attributes.btf_value_type_id = 0;

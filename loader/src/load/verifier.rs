@@ -18,7 +18,11 @@ pub(crate) fn rejected(
 ) -> Error {
     let (log, source) = match error {
         purebpf_handles::Error::Rejected { log, source, .. } => (log.into_string(), source),
-        purebpf_handles::Error::Call { source, .. } => (String::new(), source),
+        purebpf_handles::Error::Call {
+            operation: "load it",
+            source,
+            ..
+        } => (String::new(), source),
         other => return other.into(),
     };
     let verifier = VerifierLog::parse(&log);

@@ -1,0 +1,16 @@
+//! Lets every system call of the load of every fixture fail.
+
+use crate::run;
+
+/// Runs the long form of the fault harness, on this kernel, for the fixtures whose name contains `only`;
+/// it prints a table. A leak, an error that names no step and a failure that is hidden are failures.
+pub(crate) fn run(only: &str) -> anyhow::Result<()> {
+    run::check(
+        run::command("cargo")
+            .args(["test", "--locked", "--profile", "vm", "-p", "purebpf"])
+            .args(["--test", "faults", "--", "--nocapture"])
+            .env("PUREBPF_FAULTS", "all")
+            .env("PUREBPF_FAULTS_ONLY", only)
+            .env("PUREBPF_REQUIRE_KERNEL", "1"),
+    )
+}
