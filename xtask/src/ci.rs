@@ -1,6 +1,6 @@
 //! Everything that has to pass, in the order in which failures are cheapest to find.
 
-use crate::{api, fixtures, fuzz, machine, musl, run, supply, targets, vm};
+use crate::{api, fixtures, fuzz, machine, miri, musl, run, sanitize, supply, targets, vm};
 
 const WASM: &str = "wasm32-unknown-unknown";
 
@@ -42,6 +42,14 @@ pub(crate) fn run(with_vm: bool) -> anyhow::Result<()> {
     run::check(&mut cargo(
         "test --release --locked -p purebpf --test corrupt",
     ))?;
+    for sanitizer in ["address", "thread"] {
+        sanitize::run(sanitizer, false)?;
+    }
+    match miri::is_there() {
+        true => miri::run()?,
+        // A nightly is not fetched for it: what fails today may be the nightly's.
+        false => machine::say("NOT CHECKED, there is no Miri here"),
+    }
     // Every set of features and the other systems take minutes; their own tasks check them.
     supply::run(Some("deny"))?;
     supply::run(Some("minimal-versions"))?;

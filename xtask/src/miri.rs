@@ -96,9 +96,14 @@ fn cargo() -> Command {
     command
 }
 
+/// Whether Miri is installed.
+pub(crate) fn is_there() -> bool {
+    run::output(cargo().arg("--version")).is_ok()
+}
+
 /// Fetches Miri unless it is there.
 fn installed() -> anyhow::Result<()> {
-    if run::output(cargo().arg("--version")).is_ok() {
+    if is_there() {
         return Ok(());
     }
     run::check(
