@@ -1,10 +1,11 @@
 //! The kernel that this process runs on, as a [`TargetKernel`]: each fact read once.
 
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
+use flate2::read::GzDecoder;
 use purebpf_btf::{Btf, BtfData};
 use purebpf_elf::find_section;
 use purebpf_handles::{BtfId, BtfObject, Token};
@@ -248,25 +249,41 @@ fn read_config() -> Result<Arc<str>, Error> {
         format!("/boot/config-{release}"),
         "/proc/config.gz".to_owned(),
     ];
+    let failed = |path: &str, error| failed(&format!("the configuration in {path}"), error);
+    let mut refused = None;
     for path in &paths {
-        let Ok(bytes) = std::fs::read(path) else {
-            continue;
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                let is_there = error.kind() != ErrorKind::NotFound;
+                refused = refused.or(is_there.then(|| failed(path, error)));
+                continue;
+            }
         };
-        let mut text = String::new();
-        let read = match bytes.starts_with(&[0x1f, 0x8b]) {
-            true => flate2::read::GzDecoder::new(bytes.as_slice()).read_to_string(&mut text),
-            false => bytes.as_slice().read_to_string(&mut text),
-        };
-        read.map_err(|e| failed(&format!("the configuration in {path}"), e))?;
-        return Ok(text.into());
+        return config_text(&bytes).map_err(|error| failed(path, error));
     }
-    Err(Error::Kernel {
+    Err(refused.unwrap_or_else(|| Error::Kernel {
         what: format!(
             "the configuration: there is neither {}",
             paths.join(" nor ")
         ),
         source: None,
-    })
+    }))
+}
+
+/// The text of a configuration, which may be compressed.
+fn config_text(bytes: &[u8]) -> std::io::Result<Arc<str>> {
+    /// Fifty times as long as any.
+    const LIMIT: u64 = 16 << 20;
+    let mut text = String::new();
+    let len = match bytes.starts_with(&[0x1f, 0x8b]) {
+        true => GzDecoder::new(bytes).take(LIMIT).read_to_string(&mut text),
+        false => bytes.take(LIMIT).read_to_string(&mut text),
+    }?;
+    match len as u64 == LIMIT {
+        true => Err(ErrorKind::FileTooLarge.into()),
+        false => Ok(text.into()),
+    }
 }
 
 impl TargetKernel for RunningKernel {

@@ -1,5 +1,7 @@
 //! `purebpf cgroup`: what is attached to cgroups.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -118,6 +120,43 @@ fn mounted() -> anyhow::Result<PathBuf> {
         (words.next() == Some("cgroup2")).then(|| path.to_owned())
     });
     let mount = mount.context("no cgroups of version 2 are mounted; name a directory")?;
-    // How the kernel writes a space in a path.
-    Ok(mount.replace("\\040", " ").into())
+    Ok(unescaped(&mount))
+}
+
+/// A path of which the kernel wrote spaces and the like as three octal digits behind a backslash.
+fn unescaped(path: &str) -> PathBuf {
+    let mut bytes = Vec::new();
+    let mut parts = path.split('\\');
+    bytes.extend(parts.next().unwrap_or_default().bytes());
+    for part in parts {
+        let digits = part.split_at_checked(3);
+        match digits.and_then(|(digits, rest)| Some((u8::from_str_radix(digits, 8).ok()?, rest))) {
+            Some((byte, rest)) => {
+                bytes.push(byte);
+                bytes.extend(rest.bytes());
+            }
+            None => {
+                bytes.push(b'\\');
+                bytes.extend(part.bytes());
+            }
+        }
+    }
+    OsString::from_vec(bytes).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_read_as_the_kernel_writes_them() {
+        for (written, path) in [
+            ("/sys/fs/cgroup", "/sys/fs/cgroup"),
+            ("/a\\040b\\134\\011", "/a b\\\t"),
+            ("/\\04", "/\\04"),
+            ("/\\999", "/\\999"),
+        ] {
+            assert_eq!(unescaped(written), PathBuf::from(path), "{written}");
+        }
+    }
 }
