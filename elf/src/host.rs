@@ -6,6 +6,7 @@
 
 use std::ffi::CStr;
 use std::fs::File;
+use std::io::{self, Read as _};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -160,8 +161,10 @@ impl Executable {
     /// Takes a file, of which parts are read when they are asked for.
     ///
     /// # Errors
-    /// [`HostError::NotElf`].
+    /// [`HostError::NotElf`], [`HostError::Read`].
     pub fn open(file: File) -> Result<Self, HostError> {
+        // What cannot be read is not said to be something else.
+        Positioned::new(&file).read(&mut [0]).map_err(unread)?;
         let kind = FileKind::parse(&ReadCache::new(Positioned::new(&file)));
         Self::of_kind(kind, Data::File(Arc::new(file)))
     }
@@ -184,9 +187,7 @@ impl Executable {
     /// # Errors
     /// [`HostError::Read`].
     pub fn bytes(&self) -> Result<Bytes, HostError> {
-        self.data.whole().map_err(|error| HostError::Read {
-            what: error.to_string(),
-        })
+        self.data.whole().map_err(unread)
     }
 
     /// Where the function `symbol` begins, as an offset in the file in bytes; `None` if it is not
@@ -363,10 +364,13 @@ impl Walk {
         let symbols = sections
             .symbols(endian, data, table.section_type())
             .map_err(in_table(table.name()))?;
+        if symbols.is_empty() {
+            return Ok(());
+        }
         // All names at once: by itself each would be read from the file.
         let names = sections.section(symbols.string_section());
         let names = names.and_then(|section| section.data(endian, data));
-        let names = names.unwrap_or_default();
+        let names = names.map_err(in_table(table.name()))?;
         if names.last().is_some_and(|last| *last != 0) {
             // Looking for the end of a name that has none would take the whole table each time.
             return Err(in_names(table, "the last name has no end"));
@@ -375,7 +379,10 @@ impl Walk {
             (Table::Dynamic, true) => Versions::read(endian, data, &sections, &symbols)?,
             _ => Versions::default(),
         };
-        let mut budget = Budget::of(data.len().unwrap_or_default());
+        let len = data
+            .len()
+            .map_err(|()| in_names(table, "the file has no length"))?;
+        let mut budget = Budget::of(len);
         for (index, symbol) in symbols.enumerate() {
             if symbol.st_type() != elf::STT_FUNC {
                 continue;
@@ -410,6 +417,12 @@ impl Walk {
             visit(function, value)?;
         }
         Ok(())
+    }
+}
+
+fn unread(error: io::Error) -> HostError {
+    HostError::Read {
+        what: error.to_string(),
     }
 }
 
