@@ -65,17 +65,24 @@ impl Drop for Theirs {
     }
 }
 
-/// Whether it is in this BTF, and why libbpf refuses it.
-type Reason = (fn(&Btf) -> bool, &'static str);
+/// Whether it is in this BTF, of these bytes, and why libbpf refuses it.
+type Reason = (fn(&Btf, &[u8]) -> bool, &'static str);
 
 /// What libbpf refuses that this library reads.
-const REASONS: [Reason; 2] = [
+const REASONS: [Reason; 3] = [
     (
-        Btf::has_layout,
+        |btf, _| btf.has_layout(),
         "libbpf 1.7 does not know the lengths of kinds that come with the BTF",
     ),
     (
-        |btf| {
+        |btf, data| {
+            let header_len = data[4..8].try_into().map(u32::from_ne_bytes);
+            !btf.endian().is_host() && header_len != Ok(24_u32.swap_bytes())
+        },
+        "libbpf 1.7 turns no header around that is longer than its own",
+    ),
+    (
+        |btf, _| {
             btf.own_ids()
                 .any(|id| btf.ty(id).is_ok_and(|ty| ty.kind.id().is_none()))
         },
@@ -122,7 +129,7 @@ fuzz_target!(|data: &[u8]| {
     let _limits = limits::arm(data, 1 << 20, 32);
     let Ok(ours) = Btf::parse(data) else { return };
     let Some(theirs) = Theirs::parse(data) else {
-        let reason = REASONS.iter().find(|(is_one, _)| is_one(&ours));
+        let reason = REASONS.iter().find(|(is_one, _)| is_one(&ours, data));
         assert!(reason.is_some(), "only libbpf refuses it");
         return;
     };
