@@ -31,16 +31,20 @@ pub(crate) struct Arguments {
     /// How many targets run at a time; as many as there are processors if not given
     #[arg(long)]
     jobs: Option<usize>,
+    /// What chance begins with, so that a run can be had again; another each time if not given
+    #[arg(long)]
+    seed: Option<u32>,
 }
 
 impl Arguments {
-    /// Every target for a moment.
+    /// Every target for a moment, always the same: what a change did not break is no reason to refuse it.
     pub(crate) fn short() -> Self {
         Self {
             seconds: 20,
             only: Vec::new(),
             keep: true,
             jobs: None,
+            seed: Some(1),
         }
     }
 }
@@ -153,6 +157,7 @@ fn fuzz(programs: &Path, target: &str, arguments: &Arguments) -> anyhow::Result<
         .arg(format!("-artifact_prefix={}/", artifacts.display()))
         .arg(format!("-max_total_time={}", arguments.seconds))
         .arg("-print_final_stats=1");
+    command.args(arguments.seed.map(|seed| format!("-seed={seed}")));
     let log = run::cache("fuzz")?.join(format!("{target}.log"));
     let is_well = output_to(&mut command, &log)?;
     let mut findings: Vec<String> = names(&artifacts)?.difference(&before).cloned().collect();
