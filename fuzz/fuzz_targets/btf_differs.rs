@@ -76,8 +76,8 @@ const REASONS: [Reason; 3] = [
     ),
     (
         |btf, data| {
-            let header_len = data[4..8].try_into().map(u32::from_ne_bytes);
-            !btf.endian().is_host() && header_len != Ok(24_u32.swap_bytes())
+            let known = 24_u32.swap_bytes().to_ne_bytes();
+            !btf.endian().is_host() && data[4..8] != known
         },
         "libbpf 1.7 turns no header around that is longer than its own",
     ),
