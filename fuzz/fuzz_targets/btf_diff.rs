@@ -7,7 +7,7 @@ use purebpf_btf::Btf;
 use purebpf_btf::diff::diff;
 use purebpf_fuzz::{limits, mutate};
 
-// There are 16 steps for a byte, and at least 65536; each may leave a member with its path.
+// There are 4 steps for a byte, and at least 16384; each may leave a member with its path.
 fuzz_target!(|data: &[u8]| {
     let _limits = limits::arm(data, 16 << 20, 2048);
     let (a, b) = purebpf_fuzz::halves(data);

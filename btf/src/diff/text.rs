@@ -18,7 +18,7 @@ pub(super) struct Steps {
 impl Steps {
     /// As many as two BTFs of this many words may take.
     pub(super) fn for_words(words: usize) -> Self {
-        let limit = (words as u64).saturating_mul(64).saturating_add(1 << 16);
+        let limit = (words as u64).saturating_mul(16).saturating_add(1 << 14);
         let limit = u32::try_from(limit).unwrap_or(u32::MAX);
         Self {
             left: limit.into(),
