@@ -62,7 +62,8 @@ pub fn has_kprobes() -> bool {
 
 /// Waits for a record that satisfies the condition.
 pub fn wait_for(ring: &mut RingBuffer, mut is_wanted: impl FnMut(&[u8]) -> bool) -> bool {
-    let end = Instant::now() + Duration::from_secs(5);
+    // On a busy machine the kernel takes its time to let go of things.
+    let end = Instant::now() + Duration::from_secs(30);
     while Instant::now() < end {
         while let Some(record) = ring.next().unwrap() {
             if is_wanted(&record) {

@@ -76,10 +76,11 @@ pub(crate) fn root() -> bool {
     is_root
 }
 
-/// Whether this becomes true in a few seconds, for what the kernel does a moment later.
+/// Whether this becomes true soon, for what the kernel does a moment later; on a busy machine it takes its
+/// time.
 pub(crate) fn soon(mut condition: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(5) {
+    while start.elapsed() < Duration::from_secs(30) {
         if condition() {
             return true;
         }
