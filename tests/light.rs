@@ -20,7 +20,7 @@ use purebpf::insn::{Endian, Insn, opcode};
 use purebpf::light::{LightLoader, LightOptions};
 use purebpf::plan::{DescribedKernel, TargetKernel as _};
 use purebpf::{Error, Map, MapType, Object, ObjectSpec, Program, RunningKernel, light};
-use support::{eventually, getpgid, older_than, open};
+use support::{getpgid, older_than, open};
 
 /// What `purebpf gen loader` writes of an object; a test of the program keeps it so.
 #[allow(unreachable_pub, reason = "a user makes it part of an API, or not")]
@@ -198,7 +198,7 @@ fn a_light_object_is_attached_as_its_sections_say() {
     let before = values();
     let links = object.attach_all().unwrap();
     assert_eq!(links.len(), 1);
-    assert!(eventually(|| {
+    assert!(common::soon(|| {
         getpgid();
         values() != before
     }));

@@ -34,7 +34,7 @@ use purebpf::{
 use purebpf_syscall::perf::{PerfEventOpen, PerfKind, Sampling, Wakeup, perf_event_open};
 use rustix::net::{AddressFamily, SocketType};
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
-use support::{eventually, lacks, open};
+use support::{lacks, open};
 
 /// A kind of map, its name in `map_kinds.bpf.o`, and what is done with it.
 type Row = (MapType, &'static str, fn(&Map));
@@ -146,7 +146,7 @@ fn every_kind_of_map_is_created_used_and_torn_down() {
         let ids: Vec<MapId> = (0..2).flat_map(|_| once(name, used)).collect();
         assert_eq!((common::open_fds(), mappings()), before, "{kind}");
         // The kernel frees them a moment later.
-        assert!(eventually(|| ids.iter().all(|id| is_gone(*id))), "{kind}");
+        assert!(common::soon(|| ids.iter().all(|id| is_gone(*id))), "{kind}");
     }
 }
 
@@ -359,7 +359,7 @@ fn sockhash(map: &Map) {
     sockets.insert(&7, &socket, UpdateFlags::NOEXIST).unwrap();
     assert_eq!(map.keys().count(), 1);
     drop(socket);
-    assert!(eventually(|| map.keys().count() == 0));
+    assert!(common::soon(|| map.keys().count() == 0));
     assert!(!sockets.remove(&7).unwrap());
 }
 
@@ -424,7 +424,7 @@ fn storage_of_a_program(map: &Map) {
     assert_eq!(found, Some(value.clone()));
     map.update(&keys[0], &value, UpdateFlags::EXIST).unwrap();
     drop((link, group));
-    assert!(eventually(|| map.keys().count() == 0));
+    assert!(common::soon(|| map.keys().count() == 0));
 }
 
 fn queue(map: &Map) {

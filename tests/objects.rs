@@ -16,7 +16,7 @@ mod support;
 use purebpf::handles::{TestRun, UpdateFlags};
 use purebpf::plan::TargetKernel as _;
 use purebpf::{Loader, Map, MapFlags, Object, RunningKernel};
-use support::{eventually, getpgid, number, older_than, open, variable};
+use support::{getpgid, number, older_than, open, variable};
 
 /// Runs a raw tracepoint program once, on purpose.
 fn run(object: &Object, program: &str) -> u32 {
@@ -42,7 +42,7 @@ fn globals_are_set_before_loading_and_seen_after() {
     let value = |name| number(&variable(&object, &spec, ".bss", name));
     assert_eq!(value("result"), 1);
     let link = object.attach("compute").unwrap();
-    assert!(eventually(|| {
+    assert!(common::soon(|| {
         getpgid();
         value("calls") > 0 && value("result") == 1000 * 5 + 7 + 5
     }));
@@ -65,7 +65,7 @@ fn variables_are_shared_while_anybody_holds_them() {
     let factor = object.global::<u32>("factor").unwrap();
     let link = object.attach("compute").unwrap();
     drop(object);
-    assert!(eventually(|| {
+    assert!(common::soon(|| {
         getpgid();
         calls.get() > 0
     }));

@@ -22,7 +22,7 @@ use std::task::{Context, Poll, Waker};
 
 use purebpf::handles::{BtfId, MapAttributes, MapInfo, UpdateFlags};
 use purebpf::{BtfObject, Global, Link, Map, MapType, Object, Program, attach};
-use support::{eventually, getpgid, open};
+use support::{getpgid, open};
 
 fn load() -> Object {
     purebpf::load(&open("maps.bpf.o")).unwrap()
@@ -292,7 +292,7 @@ fn runs(program: &Program, calls: &Global<u64>) -> bool {
     let before = calls.get();
     let link = program.attach(attach::RawTracepoint::new("sys_enter"));
     let link = link.unwrap();
-    let ran = eventually(|| {
+    let ran = common::soon(|| {
         getpgid();
         calls.get() > before
     });
@@ -360,7 +360,7 @@ fn the_same_for_links_and_btf() {
     drop(link);
     // Any of the others keeps it attached.
     let before = calls.get();
-    assert!(eventually(|| {
+    assert!(common::soon(|| {
         getpgid();
         calls.get() > before
     }));
@@ -398,7 +398,7 @@ fn an_object_stored_in_a_struct_returned_from_a_function() {
     let daemons = [Daemon::start().unwrap(), Daemon::start().unwrap()];
     let daemons: Vec<Box<Daemon>> = daemons.into_iter().map(Box::new).collect();
     for daemon in std::thread::spawn(move || daemons).join().unwrap() {
-        assert!(eventually(|| {
+        assert!(common::soon(|| {
             getpgid();
             daemon.calls.get() > 0
         }));
@@ -427,7 +427,7 @@ fn drop_in_any_order() {
         for index in order {
             if held[0].is_some() {
                 let before = calls.get();
-                assert!(eventually(|| {
+                assert!(common::soon(|| {
                     getpgid();
                     calls.get() > before
                 }));

@@ -16,7 +16,7 @@ mod support;
 
 use std::path::Path;
 
-use support::{eventually, lacks, number, open, variable};
+use support::{lacks, number, open, variable};
 
 fn state(file: &str) -> String {
     let path = Path::new("/sys/kernel/sched_ext").join(file);
@@ -50,7 +50,7 @@ fn a_scheduler_runs_threads_until_its_link_is_dropped() {
     let value = |section, name| number(&variable(&object, &spec, section, name));
     let links = object.attach_all().unwrap();
     assert_eq!(links.len(), 1);
-    assert!(eventually(|| state("state") == "enabled"));
+    assert!(common::soon(|| state("state") == "enabled"));
     assert_eq!(state("root/ops"), "purebpf_fifo");
     let before = value(".bss", "dispatched");
     work();
@@ -59,8 +59,8 @@ fn a_scheduler_runs_threads_until_its_link_is_dropped() {
     assert!(value(".bss", "enqueued") >= dispatched);
     assert_eq!(value(".bss", "exited"), 0);
     drop(links);
-    assert!(eventually(|| state("state") == "disabled"));
-    assert!(eventually(|| value(".bss", "exited") == 1));
+    assert!(common::soon(|| state("state") == "disabled"));
+    assert!(common::soon(|| value(".bss", "exited") == 1));
     // It was asked to go, and did not fail.
     assert_eq!(value(".bss", "exit_code"), 0);
     work();

@@ -62,8 +62,7 @@ pub fn has_kprobes() -> bool {
 
 /// Waits for a record that satisfies the condition.
 pub fn wait_for(ring: &mut RingBuffer, mut is_wanted: impl FnMut(&[u8]) -> bool) -> bool {
-    // On a busy machine the kernel takes its time to let go of things.
-    let end = Instant::now() + Duration::from_secs(30);
+    let end = Instant::now() + Duration::from_secs(5);
     while Instant::now() < end {
         while let Some(record) = ring.next().unwrap() {
             if is_wanted(&record) {
@@ -71,18 +70,6 @@ pub fn wait_for(ring: &mut RingBuffer, mut is_wanted: impl FnMut(&[u8]) -> bool)
             }
         }
         ring.wait(Some(Duration::from_millis(100))).unwrap();
-    }
-    false
-}
-
-/// Waits until the condition holds.
-pub fn eventually(mut holds: impl FnMut() -> bool) -> bool {
-    let end = Instant::now() + Duration::from_secs(5);
-    while Instant::now() < end {
-        if holds() {
-            return true;
-        }
-        std::thread::sleep(Duration::from_millis(5));
     }
     false
 }

@@ -45,18 +45,6 @@ fn untold(program_type: ProgramType) -> ProgInfo {
 impl Program {
     /// Takes over the fd of a program that was just loaded with this name and these types. What is
     /// opened later has [`Self::from_fd`], which asks the kernel for all but the last.
-    #[must_use]
-    pub fn from_loaded(
-        fd: OwnedFd,
-        name: &str,
-        program_type: ProgramType,
-        expected_attach_type: AttachType,
-    ) -> Self {
-        let facts = prog_info(fd.as_fd()).unwrap_or_else(|_| untold(program_type));
-        Self::with_facts(fd, name, expected_attach_type, facts)
-    }
-
-    /// As [`Self::from_loaded`], but that the kernel does not tell of it is an error.
     pub(super) fn loaded(
         fd: OwnedFd,
         name: &str,
@@ -68,16 +56,7 @@ impl Program {
             Err(error) if error.errno() == Errno::EINVAL => untold(program_type),
             facts => facts?,
         };
-        Ok(Self::with_facts(fd, name, expected_attach_type, facts))
-    }
-
-    fn with_facts(
-        fd: OwnedFd,
-        name: &str,
-        expected_attach_type: AttachType,
-        facts: ProgInfo,
-    ) -> Self {
-        Self {
+        Ok(Self {
             shared: Arc::new(Shared {
                 fd,
                 facts,
@@ -86,7 +65,7 @@ impl Program {
             name: name.into(),
             expected_attach_type: Some(expected_attach_type),
             held: Arc::default(),
-        }
+        })
     }
 
     fn known_pin(&self) -> &Pin {
