@@ -10,6 +10,8 @@
 
 mod common;
 
+use std::fs::{Permissions, set_permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
@@ -117,6 +119,36 @@ fn links_are_pinned_where_they_are_told_to_be_and_detached_by_their_pins() {
         }
         assert_eq!(receives(), 0);
         std::fs::remove_dir(pins).unwrap();
+    });
+}
+
+#[test]
+fn pins_that_others_could_make_are_refused_on_request() {
+    apart("trusted", |bpffs| {
+        let (object, pins) = (places(), bpffs.to_str().unwrap());
+        let attach = || {
+            let at = "--at=on_receive=xdp/lo/generic";
+            run(&[
+                "attach",
+                &object,
+                "--each",
+                at,
+                "--trusted-pins",
+                "--pin",
+                pins,
+            ])
+        };
+        let refused = attach();
+        let text = said(&refused);
+        assert!(!refused.status.success(), "{text}");
+        assert!(text.contains("a directory of mode 1777"), "{text}");
+        let pin = bpffs.join("on_receive");
+        assert!(!pin.exists());
+        set_permissions(bpffs, Permissions::from_mode(0o700)).unwrap();
+        let attached = attach();
+        assert!(attached.status.success(), "{}", said(&attached));
+        let detached = run(&["detach", pin.to_str().unwrap()]);
+        assert!(detached.status.success(), "{}", said(&detached));
     });
 }
 
