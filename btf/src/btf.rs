@@ -10,7 +10,8 @@ use crate::kind::Kind;
 use crate::raw::{self, Endian, Header, Word};
 use crate::shape::{BASE_WORDS, Info};
 use crate::table::Names;
-use crate::types::{Type, TypeKind};
+use crate::types::Type;
+use crate::view::View;
 
 /// BTF that was read and checked; it never changes, see [`BtfBuilder`](crate::BtfBuilder).
 ///
@@ -89,24 +90,7 @@ impl Btf {
     /// [`Error::NoType`] if there is none.
     #[doc(alias = "btf__type_by_id")]
     pub fn ty(&self, id: TypeId) -> Result<Type<'_>> {
-        if id.is_void() {
-            return Ok(Type {
-                id,
-                name_off: 0,
-                kind: TypeKind::Void,
-                kind_flag: false,
-            });
-        }
-        let raw = self.raw(id).ok_or_else(|| Error::NoType {
-            id,
-            len: self.len(),
-        })?;
-        Ok(Type {
-            id,
-            name_off: raw.name_off,
-            kind: TypeKind::read(raw.info, raw.third, raw.extra()),
-            kind_flag: raw.info.flag(),
-        })
+        View::of(self).ty(id)
     }
 
     /// The kind of a type, without reading the rest of it.
@@ -207,11 +191,7 @@ impl Btf {
     /// [`Error::NoString`] if the offset is past the strings, [`Error::NotUtf8`] if it is no text.
     #[doc(alias = "btf__name_by_offset")]
     pub fn name_at(&self, offset: u32) -> Result<&str> {
-        if offset == 0 {
-            return Ok("");
-        }
-        std::str::from_utf8(self.str_at(offset)?)
-            .map_err(|source| Error::NotUtf8 { offset, source })
+        View::of(self).name_at(offset)
     }
 
     /// The name of a type; empty for an anonymous one and for void.

@@ -64,6 +64,7 @@ mod table;
 mod testing;
 mod types;
 pub mod value;
+mod view;
 
 pub use btf::Btf;
 pub use builder::{BtfBuilder, NewEnumerator, NewMember, NewParam, RawRecord};

@@ -4,6 +4,7 @@ use crate::btf::Btf;
 use crate::error::{Error, Result};
 use crate::id::TypeId;
 use crate::types::TypeKind;
+use crate::view::View;
 
 /// Steps along a chain of references before it counts as a loop; libbpf's own limit.
 pub(crate) const MAX_DEPTH: u32 = 32;
@@ -62,17 +63,7 @@ impl Btf {
         id: TypeId,
         step: impl Fn(&TypeKind<'_>) -> Option<TypeId>,
     ) -> Result<TypeId> {
-        let mut at = id;
-        for _ in 0..MAX_CHAIN {
-            match step(&self.ty(at)?.kind) {
-                Some(next) => at = next,
-                None => return Ok(at),
-            }
-        }
-        Err(Error::Depth {
-            id,
-            limit: MAX_CHAIN,
-        })
+        View::of(self).skip(id, step)
     }
 
     /// The type behind `const`, `volatile`, `restrict` and type tags.
@@ -88,10 +79,7 @@ impl Btf {
     /// # Errors
     /// [`Error::NoType`], or [`Error::Depth`] for a loop.
     pub fn skip_mods_and_typedefs(&self, id: TypeId) -> Result<TypeId> {
-        self.skip(id, |kind| match kind {
-            TypeKind::Typedef(ty) => Some(*ty),
-            other => other.modified(),
-        })
+        View::of(self).skip_mods_and_typedefs(id)
     }
 
     /// Bytes of a pointer: 4 or 8.
@@ -139,52 +127,7 @@ impl Btf {
     /// arrays of more than 4 GiB, [`Error::Depth`] for more than 32 references.
     #[doc(alias = "btf__resolve_size")]
     pub fn resolve_size(&self, id: TypeId) -> Result<u32> {
-        let mut at = id;
-        let mut count: u32 = 1;
-        for _ in 0..MAX_DEPTH {
-            let ty = self.ty(at)?;
-            let size = match ty.kind {
-                TypeKind::Int { size, .. }
-                | TypeKind::Enum { size, .. }
-                | TypeKind::Enum64 { size, .. }
-                | TypeKind::Datasec { size, .. }
-                | TypeKind::Float { size } => size,
-                TypeKind::Struct(composite) | TypeKind::Union(composite) => composite.size,
-                TypeKind::Ptr(_) => self.pointer_size(),
-                TypeKind::Typedef(next)
-                | TypeKind::Volatile(next)
-                | TypeKind::Const(next)
-                | TypeKind::Restrict(next)
-                | TypeKind::TypeTag(next)
-                | TypeKind::Var { ty: next, .. }
-                | TypeKind::DeclTag { ty: next, .. } => {
-                    at = next;
-                    continue;
-                }
-                TypeKind::Array { elem, nelems, .. } => {
-                    count = count
-                        .checked_mul(nelems)
-                        .ok_or(Error::SizeOverflow { id })?;
-                    at = elem;
-                    continue;
-                }
-                TypeKind::Void
-                | TypeKind::Fwd { .. }
-                | TypeKind::Func { .. }
-                | TypeKind::FuncProto { .. }
-                | TypeKind::Unknown { .. } => {
-                    return Err(Error::NoSize {
-                        id: at,
-                        kind: ty.kind.name(),
-                    });
-                }
-            };
-            return size.checked_mul(count).ok_or(Error::SizeOverflow { id });
-        }
-        Err(Error::Depth {
-            id,
-            limit: MAX_DEPTH,
-        })
+        View::of(self).resolve_size(id)
     }
 
     /// The alignment of a value of this type in bytes; 1 for a packed struct.
@@ -239,6 +182,80 @@ impl Btf {
                 kind: ty.kind.name(),
             }),
         }
+    }
+}
+
+impl View<'_> {
+    fn skip(&self, id: TypeId, step: impl Fn(&TypeKind<'_>) -> Option<TypeId>) -> Result<TypeId> {
+        let mut at = id;
+        for _ in 0..MAX_CHAIN {
+            match step(&self.ty(at)?.kind) {
+                Some(next) => at = next,
+                None => return Ok(at),
+            }
+        }
+        Err(Error::Depth {
+            id,
+            limit: MAX_CHAIN,
+        })
+    }
+
+    /// The same as [`Btf::skip_mods_and_typedefs`].
+    pub(crate) fn skip_mods_and_typedefs(&self, id: TypeId) -> Result<TypeId> {
+        self.skip(id, |kind| match kind {
+            TypeKind::Typedef(ty) => Some(*ty),
+            other => other.modified(),
+        })
+    }
+
+    /// The same as [`Btf::resolve_size`].
+    pub(crate) fn resolve_size(&self, id: TypeId) -> Result<u32> {
+        let mut at = id;
+        let mut count: u32 = 1;
+        for _ in 0..MAX_DEPTH {
+            let ty = self.ty(at)?;
+            let size = match ty.kind {
+                TypeKind::Int { size, .. }
+                | TypeKind::Enum { size, .. }
+                | TypeKind::Enum64 { size, .. }
+                | TypeKind::Datasec { size, .. }
+                | TypeKind::Float { size } => size,
+                TypeKind::Struct(composite) | TypeKind::Union(composite) => composite.size,
+                TypeKind::Ptr(_) => self.pointer_size(),
+                TypeKind::Typedef(next)
+                | TypeKind::Volatile(next)
+                | TypeKind::Const(next)
+                | TypeKind::Restrict(next)
+                | TypeKind::TypeTag(next)
+                | TypeKind::Var { ty: next, .. }
+                | TypeKind::DeclTag { ty: next, .. } => {
+                    at = next;
+                    continue;
+                }
+                TypeKind::Array { elem, nelems, .. } => {
+                    count = count
+                        .checked_mul(nelems)
+                        .ok_or(Error::SizeOverflow { id })?;
+                    at = elem;
+                    continue;
+                }
+                TypeKind::Void
+                | TypeKind::Fwd { .. }
+                | TypeKind::Func { .. }
+                | TypeKind::FuncProto { .. }
+                | TypeKind::Unknown { .. } => {
+                    return Err(Error::NoSize {
+                        id: at,
+                        kind: ty.kind.name(),
+                    });
+                }
+            };
+            return size.checked_mul(count).ok_or(Error::SizeOverflow { id });
+        }
+        Err(Error::Depth {
+            id,
+            limit: MAX_DEPTH,
+        })
     }
 }
 

@@ -4,6 +4,7 @@ use crate::btf::Btf;
 use crate::error::{Error, Result};
 use crate::id::TypeId;
 use crate::types::{Composite, TypeKind};
+use crate::view::View;
 
 /// Types in types that are measured; printing goes no deeper either.
 const MAX_DEPTH: u32 = 192;
@@ -13,7 +14,7 @@ const UNKNOWN: u8 = u8::MAX;
 /// Alignments, each measured once.
 #[derive(Debug)]
 pub(super) struct Layouts<'a> {
-    btf: &'a Btf,
+    btf: View<'a>,
     pub(super) pointer: u32,
     /// In bytes, by id.
     aligns: Vec<u8>,
@@ -22,7 +23,7 @@ pub(super) struct Layouts<'a> {
 impl<'a> Layouts<'a> {
     pub(super) fn new(btf: &'a Btf) -> Self {
         Self {
-            btf,
+            btf: View::of(btf),
             pointer: btf.pointer_size(),
             aligns: vec![UNKNOWN; btf.len() as usize],
         }

@@ -7,6 +7,7 @@ use crate::entries::Params;
 use crate::error::{Error, Result};
 use crate::id::TypeId;
 use crate::types::Type;
+use crate::view::View;
 
 use super::layout::Layouts;
 use super::names::{Name, Names};
@@ -24,7 +25,7 @@ const STEPS_PER_BYTE: u32 = 8;
 /// Prints types as C definitions, each once.
 #[derive(Debug)]
 pub(super) struct Printer<'a> {
-    pub(super) btf: &'a Btf,
+    pub(super) btf: View<'a>,
     pub(super) out: String,
     pub(super) states: Vec<State>,
     /// What is to be defined, in order.
@@ -108,7 +109,7 @@ impl<'a> Printer<'a> {
             .saturating_mul(STEPS_PER_BYTE)
             .saturating_add(MIN_STEPS);
         let mut printer = Self {
-            btf,
+            btf: View::of(btf),
             out: String::new(),
             states: vec![State::default(); count],
             queue: Vec::new(),

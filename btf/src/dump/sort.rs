@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::id::TypeId;
 use crate::name;
 use crate::types::{Type, TypeKind};
+use crate::view::View;
 
 /// References that are followed from a type to its name.
 const MAX_CHAIN: u32 = 192;
@@ -37,8 +38,10 @@ impl Key<'_> {
 
 /// All types from this id on that may have a definition, in order.
 pub(super) fn definitions(btf: &Btf, first: TypeId) -> Result<Vec<TypeId>> {
+    let ids = ids_from(btf, first);
+    let btf = View::of(btf);
     let mut keys = Vec::new();
-    for id in ids_from(btf, first) {
+    for id in ids {
         keys.extend(key(btf, id)?);
     }
     keys.sort_unstable_by(Key::compare);
@@ -70,8 +73,8 @@ fn behind(kind: &TypeKind<'_>) -> Option<TypeId> {
 }
 
 /// Calls `visit` for a type and all that is behind it.
-fn walk<'a>(btf: &'a Btf, id: TypeId, mut visit: impl FnMut(&Type<'a>)) -> Result<Type<'a>> {
-    let mut ty = btf.ty(id)?;
+fn walk<'a>(btf: View<'a>, first: Type<'a>, mut visit: impl FnMut(&Type<'a>)) -> Result<Type<'a>> {
+    let mut ty = first;
     for _ in 0..MAX_CHAIN {
         visit(&ty);
         match behind(&ty.kind) {
@@ -80,7 +83,7 @@ fn walk<'a>(btf: &'a Btf, id: TypeId, mut visit: impl FnMut(&Type<'a>)) -> Resul
         }
     }
     Err(Error::Depth {
-        id,
+        id: first.id,
         limit: MAX_CHAIN,
     })
 }
@@ -97,7 +100,7 @@ fn rank(kind: &TypeKind<'_>, named: bool) -> u8 {
 }
 
 /// By what to sort a type; nothing for what is never defined, or is in any case before its turn.
-fn key(btf: &Btf, id: TypeId) -> Result<Option<Key<'_>>> {
+fn key(btf: View<'_>, id: TypeId) -> Result<Option<Key<'_>>> {
     let ty = btf.ty(id)?;
     if matches!(
         ty.kind,
@@ -111,7 +114,7 @@ fn key(btf: &Btf, id: TypeId) -> Result<Option<Key<'_>>> {
     ) {
         return Ok(None);
     }
-    let end = walk(btf, id, |_| {})?;
+    let end = walk(btf, ty, |_| {})?;
     let is_reference = end.id != id;
     let rank = match is_reference && ty.is_anonymous() {
         false => rank(&end.kind, !ty.is_anonymous() || !end.is_anonymous()),
@@ -146,11 +149,11 @@ fn prefix(name: &[u8]) -> u64 {
 }
 
 /// A hash of the names that a type is made of, the same as bpftool's.
-fn hash(btf: &Btf, id: TypeId, with_members: bool) -> Result<u64> {
+fn hash(btf: View<'_>, id: TypeId, with_members: bool) -> Result<u64> {
     // A reference's hash is 31 times its own and that of the type behind: all of them add up.
     let mut sum = 0u64;
     let mut own = 0u64;
-    walk(btf, id, |ty| {
+    walk(btf, btf.ty(id)?, |ty| {
         sum = sum.wrapping_add(own.wrapping_mul(31));
         own = with_name(btf, 0, ty.name_off);
         if let TypeKind::Array { nelems, .. } = ty.kind {
@@ -175,7 +178,7 @@ fn hash(btf: &Btf, id: TypeId, with_members: bool) -> Result<u64> {
 }
 
 /// The hash with a name put in; no name changes nothing.
-fn with_name(btf: &Btf, hash: u64, name_off: u32) -> u64 {
+fn with_name(btf: View<'_>, hash: u64, name_off: u32) -> u64 {
     if name_off == 0 {
         return hash;
     }
