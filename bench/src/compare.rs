@@ -6,7 +6,7 @@ use purebpf::insn::{Endian, Insn, disasm};
 
 use crate::reasons::Refusals;
 use crate::report::{Failure, MapResult, ProgramRow, Report};
-use crate::{known, workers};
+use crate::{known, libbpf, ours, pins, workers};
 
 /// How many objects, programs and maps fared how.
 #[derive(Default)]
@@ -56,6 +56,22 @@ impl Outcomes {
             one[0], one[1]
         );
     }
+}
+
+/// What each makes of one object, printed as JSON; neither finds what the other pinned.
+pub fn one(file: &Path) -> anyhow::Result<()> {
+    pins::apart()?;
+    pins::none()?;
+    let libbpf = libbpf::results(file);
+    pins::none()?;
+    let name = file.file_name().unwrap_or_default();
+    let report = Report {
+        file: name.to_string_lossy().into_owned(),
+        libbpf,
+        ours: ours::results(file),
+    };
+    println!("{}", serde_json::to_string(&report)?);
+    Ok(())
 }
 
 pub fn run(folder: &Path, jobs: usize, neither: bool) -> anyhow::Result<()> {

@@ -45,6 +45,7 @@ mod messages;
 mod ours;
 mod peers;
 mod perf;
+mod pins;
 mod plan;
 mod probes;
 mod read;
@@ -232,19 +233,7 @@ fn main() -> anyhow::Result<()> {
             jobs,
             neither,
         } => compare::run(&folder, jobs, neither),
-        Command::One { file } => {
-            let report = report::Report {
-                file: file
-                    .file_name()
-                    .unwrap_or_default()
-                    .to_string_lossy()
-                    .into_owned(),
-                libbpf: libbpf::results(&file),
-                ours: ours::results(&file),
-            };
-            println!("{}", serde_json::to_string(&report)?);
-            Ok(())
-        }
+        Command::One { file } => compare::one(&file),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::PlanOne { file, btf, alone } => plan::one(&file, &btf, alone),
         Command::Break(arguments) => broken::run(&arguments),
