@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! call.rs        bpf(2) itself: commands, retries, new fds     attr.rs  its attribute blocks
-//! map.rs         maps and their elements      prog.rs  load, run      attach.rs  links and others
+//! map.rs         maps and their elements      prog.rs  load, run      attach.rs, link_create.rs  links and others
 //! loader_program.rs  programs that load others
 //! object.rs      pins, ids, BTF, tokens       info.rs, link_info.rs, link_block.rs   what the kernel tells
 //! shared.rs      structs that are the kernel's too
@@ -38,6 +38,7 @@ mod kernel_file;
 #[path = "../tests/layout/mod.rs"]
 mod layout;
 mod link_block;
+mod link_create;
 mod link_info;
 mod loader_program;
 mod log;
@@ -53,9 +54,8 @@ mod socket;
 mod task_fd;
 
 pub use attach::{
-    AttachPoint, IterTarget, LinkCreate, LinkOptions, ProgAttach, QueryEntry, QueryMore,
-    QueryOutcome, Relative, iter_create, link_create, link_detach, link_update, prog_attach,
-    prog_detach, prog_query, raw_tracepoint_open,
+    AttachPoint, ProgAttach, QueryEntry, QueryMore, QueryOutcome, Relative, iter_create,
+    link_detach, link_update, prog_attach, prog_detach, prog_query, raw_tracepoint_open,
 };
 pub use call::{duplicate, raise, retire};
 pub use epoll::Epoll;
@@ -65,6 +65,7 @@ pub use info::{
     prog_instructions, prog_jited, prog_jited_functions, prog_line_info, prog_map_ids,
 };
 pub use kernel_file::{KernelFile, map_kernel_file};
+pub use link_create::{IterTarget, LinkCreate, LinkOptions, link_create};
 pub use link_info::{IterDetails, LinkDetails, LinkInfo, link_info};
 pub use loader_program::{LoaderRun, prog_run_loader};
 pub use log::Log;
