@@ -11,7 +11,7 @@
 //! layout.rs     where the sections are, linked or not
 //! units.rs      where the units are, and which are read together
 //! unit.rs       one unit: its strings, references and addresses; attrs.rs its attributes
-//! read.rs       the entries of a unit as a graph; graph.rs the graph; names.rs its strings
+//! read.rs       the entries of a unit as a graph; uses.rs what each is for; graph.rs the graph; names.rs its strings
 //! emit.rs       the graph as BTF records; subjects.rs functions and variables in it
 //! encode.rs     all units, in parallel, to one BTF
 //! abi.rs        where parameters are and should be; location.rs reads where they are
@@ -55,6 +55,7 @@ mod select;
 mod subjects;
 mod unit;
 mod units;
+mod uses;
 
 pub use encode::encode;
 pub use options::{Dialect, Functions, Languages, Options, Progress, Variables};
