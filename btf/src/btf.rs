@@ -79,6 +79,13 @@ impl Btf {
         (self.start_id..self.len()).map(TypeId)
     }
 
+    /// The types that the base does not have, by ascending ids; void is not among them.
+    pub fn own_types(&self) -> impl Iterator<Item = Type<'_>> {
+        let view = View::of(self);
+        // Each of them has a record: the parser went over all.
+        self.own_ids().filter_map(move |id| view.ty(id).ok())
+    }
+
     /// All ids, ascending, those of the base first; void is not among them.
     pub fn ids(&self) -> impl DoubleEndedIterator<Item = TypeId> + use<> {
         (1..self.len()).map(TypeId)
@@ -90,7 +97,10 @@ impl Btf {
     /// [`Error::NoType`] if there is none.
     #[doc(alias = "btf__type_by_id")]
     pub fn ty(&self, id: TypeId) -> Result<Type<'_>> {
-        View::of(self).ty(id)
+        Type::of(id, || self.raw(id)).ok_or_else(|| Error::NoType {
+            id,
+            len: self.len(),
+        })
     }
 
     /// The kind of a type, without reading the rest of it.

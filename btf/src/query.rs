@@ -96,11 +96,13 @@ impl Btf {
     }
 
     fn size_of_long(&self) -> Option<u32> {
-        self.own_ids().find_map(|id| match self.ty(id).ok()?.kind {
+        self.own_types().find_map(|ty| match ty.kind {
             TypeKind::Int {
                 size: size @ (4 | 8),
                 ..
-            } => LONG_NAMES.contains(&self.name(id).ok()?).then_some(size),
+            } => LONG_NAMES
+                .contains(&self.name_at(ty.name_off).ok()?)
+                .then_some(size),
             _ => None,
         })
     }

@@ -1,5 +1,6 @@
 //! Types as one reads them: a typed view of each record.
 
+use crate::btf::RawType;
 use crate::entries::{Enumerators, Members, Params, Records, SecInfos};
 use crate::id::TypeId;
 use crate::kind::Kind;
@@ -25,6 +26,28 @@ impl Type<'_> {
     #[must_use]
     pub const fn is_anonymous(&self) -> bool {
         self.name_off == 0
+    }
+}
+
+impl<'a> Type<'a> {
+    /// A type by its record; void has none.
+    #[inline]
+    pub(crate) fn of(id: TypeId, record: impl FnOnce() -> Option<RawType<'a>>) -> Option<Self> {
+        if id.is_void() {
+            return Some(Self {
+                id,
+                name_off: 0,
+                kind: TypeKind::Void,
+                kind_flag: false,
+            });
+        }
+        let raw = record()?;
+        Some(Self {
+            id,
+            name_off: raw.name_off,
+            kind: TypeKind::read(raw.info, raw.third, raw.extra()),
+            kind_flag: raw.info.flag(),
+        })
     }
 }
 

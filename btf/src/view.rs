@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::id::TypeId;
 use crate::name;
 use crate::raw::Word;
-use crate::types::{Type, TypeKind};
+use crate::types::Type;
 
 /// A BTF whose sections were looked up; in all else it is the BTF. What the base has is looked up
 /// each time, as the BTF does it.
@@ -50,23 +50,9 @@ impl<'a> View<'a> {
     /// The same as [`Btf::ty`].
     #[inline]
     pub(crate) fn ty(&self, id: TypeId) -> Result<Type<'a>> {
-        if id.is_void() {
-            return Ok(Type {
-                id,
-                name_off: 0,
-                kind: TypeKind::Void,
-                kind_flag: false,
-            });
-        }
-        let raw = self.raw(id).ok_or_else(|| Error::NoType {
+        Type::of(id, || self.raw(id)).ok_or_else(|| Error::NoType {
             id,
             len: self.btf.len(),
-        })?;
-        Ok(Type {
-            id,
-            name_off: raw.name_off,
-            kind: TypeKind::read(raw.info, raw.third, raw.extra()),
-            kind_flag: raw.info.flag(),
         })
     }
 

@@ -188,11 +188,11 @@ fn has_member(btf: &Btf, id: TypeId, member: &str, depth: u32) -> bool {
 
 /// The functions with the tag of those that programs may call.
 fn kfuncs(btf: &Btf) -> Vec<TypeId> {
-    let tagged = btf.own_ids().filter_map(|tag| {
-        let TypeKind::DeclTag { ty, component: -1 } = btf.ty(tag).ok()?.kind else {
+    let tagged = btf.own_types().filter_map(|tag| {
+        let TypeKind::DeclTag { ty, component: -1 } = tag.kind else {
             return None;
         };
-        (btf.name(tag).ok()? == "bpf_kfunc").then_some(ty)
+        (btf.name_at(tag.name_off).ok()? == "bpf_kfunc").then_some(ty)
     });
     tagged.collect()
 }

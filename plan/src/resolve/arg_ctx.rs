@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use purebpf_btf::{Btf, BtfBuilder, Linkage, NewParam, Param, RawRecord, TypeId, TypeKind};
+use purebpf_btf::{Btf, BtfBuilder, Linkage, NewParam, Param, RawRecord, Type, TypeId, TypeKind};
 use purebpf_insn::ProgramType;
 
 use crate::plan::{Info, ProgramPlan};
@@ -107,21 +107,22 @@ pub(super) fn emulate(
 
 /// The tags of the object, in the order of its types.
 fn tags(btf: &Btf) -> Vec<Tag> {
-    let tag = |id| {
-        let TypeKind::DeclTag { ty, component } = btf.ty(id).ok()?.kind else {
+    let tag = |tag: Type<'_>| {
+        let TypeKind::DeclTag { ty, component } = tag.kind else {
             return None;
         };
         let TypeKind::Func { proto, linkage } = btf.ty(ty).ok()?.kind else {
             return None;
         };
-        let is_meant = linkage == Linkage::GLOBAL && btf.name(id).is_ok_and(|name| name == TAG);
+        let name = btf.name_at(tag.name_off);
+        let is_meant = linkage == Linkage::GLOBAL && name.is_ok_and(|name| name == TAG);
         Some(Tag {
             function: ty,
             proto,
             parameter: usize::try_from(component).ok().filter(|_| is_meant)?,
         })
     };
-    btf.own_ids().filter_map(tag).collect()
+    btf.own_types().filter_map(tag).collect()
 }
 
 /// The functions of one program.

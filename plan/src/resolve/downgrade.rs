@@ -109,11 +109,12 @@ const INT_8_BITS: u32 = 8;
 impl Missing {
     fn of(btf: &Btf, kernel: &dyn TargetKernel) -> Self {
         let mut used = Vec::new();
-        for id in btf.own_ids() {
-            let Some(kind) = btf.ty(id).ok().and_then(|ty| ty.kind.id()) else {
+        for ty in btf.own_types() {
+            let Some(kind) = ty.kind.id() else {
                 continue;
             };
-            let is_odd = kind == Kind::Datasec && btf.name(id).is_ok_and(|n| n.starts_with('?'));
+            let is_odd =
+                kind == Kind::Datasec && btf.name_at(ty.name_off).is_ok_and(|n| n.starts_with('?'));
             let odd = is_odd.then_some(Feature::BtfQmarkDatasec);
             let needed = NEEDED.iter().filter(|(needed, _)| *needed == kind);
             for feature in needed.map(|(_, feature)| *feature).chain(odd) {

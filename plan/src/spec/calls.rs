@@ -27,12 +27,12 @@ pub(crate) enum ExceptionCallback {
 /// libbpf `bpf_prog_assign_exc_cb`.
 pub(crate) fn exceptions(btf: &Btf) -> HashMap<String, ExceptionCallback> {
     let mut all = HashMap::new();
-    for id in btf.own_ids() {
-        let Ok(TypeKind::DeclTag { ty, component: -1 }) = btf.ty(id).map(|ty| ty.kind) else {
+    for tag in btf.own_types() {
+        let TypeKind::DeclTag { ty, component: -1 } = tag.kind else {
             continue;
         };
         let tag = btf
-            .name(id)
+            .name_at(tag.name_off)
             .ok()
             .and_then(|tag| tag.strip_prefix("exception_callback:"));
         let (Some(callback), Ok(name)) = (tag, btf.name(ty)) else {

@@ -87,14 +87,13 @@ pub(crate) struct Datasec {
 /// Every DATASEC of the object.
 pub(crate) fn datasecs(btf: &Btf) -> Result<Vec<Datasec>, Error> {
     let mut all = Vec::new();
-    for id in btf.own_ids() {
-        let ty = btf.ty(id).map_err(Error::btf("the object's BTF"))?;
+    for ty in btf.own_types() {
         if let TypeKind::Datasec { size, secinfos } = ty.kind {
             let name = btf
-                .name(id)
+                .name_at(ty.name_off)
                 .map_err(Error::btf("a data section's name in BTF"))?;
             all.push(Datasec {
-                id,
+                id: ty.id,
                 name: name.to_owned(),
                 size,
                 entries: secinfos.iter().collect(),
@@ -317,12 +316,9 @@ fn rewrite_symbols(
             .is_ok_and(|ty| matches!(ty.kind, TypeKind::Func { .. }))
     };
     let int = btf
-        .own_ids()
-        .find(|id| {
-            btf.ty(*id)
-                .is_ok_and(|ty| matches!(ty.kind, TypeKind::Int { size: 4, .. }))
-        })
-        .unwrap_or(TypeId::VOID);
+        .own_types()
+        .find(|ty| matches!(ty.kind, TypeKind::Int { size: 4, .. }))
+        .map_or(TypeId::VOID, |ty| ty.id);
     let mut dummy = None;
     if section.entries.iter().any(|entry| is_function(entry.ty)) {
         let name = builder.add_str("dummy_ksym").map_err(edit())?;
