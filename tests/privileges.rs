@@ -13,6 +13,7 @@
 mod common;
 mod support;
 
+use purebpf::attach::{Tc, TcParent};
 use purebpf::{Error, Object, ObjectSpec};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
@@ -144,4 +145,35 @@ fn an_error_names_the_capability_that_attaching_takes() {
         "{text}"
     );
     assert!(hint.contains("lacks CAP_PERFMON"), "{text}: {hint}");
+}
+
+#[test]
+fn an_error_names_the_capability_that_a_network_device_takes() {
+    if !common::root() || support::older_than(5, 11) {
+        return;
+    }
+    let mut spec = support::open("sections.bpf.o");
+    spec.load_only(["on_tc"]).unwrap();
+    let object = load(&spec).unwrap();
+    // The loopback device: nothing changes there, since the request is refused.
+    let to_device = |rights| {
+        with(rights, || {
+            let place = Tc::new(1, TcParent::Ingress);
+            let error = object.attach_all_with(|_, program| program.attach(&place).map(Some));
+            let error = error.unwrap_err();
+            (told(&error), error.hint().map(str::to_owned))
+        })
+    };
+    for rights in [
+        CapabilitySet::empty(),
+        CapabilitySet::BPF | CapabilitySet::PERFMON,
+    ] {
+        let (text, hint) = to_device(rights);
+        assert!(
+            text.contains("program `on_tc` cannot be attached"),
+            "{text}"
+        );
+        let hint = hint.unwrap_or_default();
+        assert!(hint.contains("lacks CAP_NET_ADMIN"), "{text}: {hint}");
+    }
 }

@@ -132,11 +132,11 @@ fn work(thread: u64, object: &Object, maps: &[Map], end: Instant) -> u64 {
     rounds
 }
 
-/// Loads and drops objects, and reads their variables once they are gone.
+/// Loads and drops objects, each at least once, and reads their variables once they are gone.
 fn load_and_drop(is_over: &AtomicBool) -> u64 {
     let specs = ["globals.bpf.o", "minimal.bpf.o", "maps.bpf.o"].map(open);
     let mut loaded = 0;
-    while !is_over.load(Ordering::Acquire) {
+    loop {
         for spec in &specs {
             let object = purebpf::load(spec).unwrap();
             let map = object.maps().next().unwrap().1;
@@ -144,8 +144,10 @@ fn load_and_drop(is_over: &AtomicBool) -> u64 {
             map.info().unwrap();
             loaded += 1;
         }
+        if is_over.load(Ordering::Acquire) {
+            return loaded;
+        }
     }
-    loaded
 }
 
 /// One soak; prints its figures.
@@ -219,7 +221,7 @@ fn soak(time: Duration) {
     });
     let flushed = purebpf_syscall::host::online_cpus().unwrap().len() as u64;
     assert_eq!(elements.sum::<u64>() + flushed, rounds);
-    assert!(sent.iter().all(|sent| *sent > 0) && loaded > 0);
+    assert!(sent.iter().all(|sent| *sent > 0));
 }
 
 /// One more round on each CPU.

@@ -18,7 +18,8 @@ use std::fs::{Permissions, create_dir, set_permissions};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::Path;
 
-use purebpf::{Loader, Map};
+use purebpf::light::{LightLoader, LightOptions};
+use purebpf::{Loader, Map, Object, RunningKernel, light};
 
 fn set_mode(path: &Path, mode: u32) {
     set_permissions(path, Permissions::from_mode(mode)).unwrap();
@@ -62,6 +63,11 @@ fn pins_that_others_could_have_put_there_are_refused_on_request() {
     linked.load(&spec).unwrap();
 
     // What the object is pinned to by hand counts as well.
+    assert_is_pinned_in_trusted_folders_only(&object, &bpffs);
+}
+
+/// That an object is not pinned where anybody could change the pins.
+fn assert_is_pinned_in_trusted_folders_only(object: &Object, bpffs: &common::FileSystem) {
     let open = bpffs.path("open");
     create_dir(&open).unwrap();
     set_mode(&open, 0o777);
@@ -72,4 +78,21 @@ fn pins_that_others_could_have_put_there_are_refused_on_request() {
     );
     assert_eq!(std::fs::read_dir(&open).unwrap().count(), 0);
     object.pin(bpffs.path("ours")).unwrap();
+}
+
+#[test]
+fn an_object_of_a_loader_program_is_pinned_in_trusted_folders_on_request() {
+    if !common::root() || support::older_than(5, 14) {
+        return;
+    }
+    let bpffs = common::FileSystem::mount("bpf");
+    set_mode(&bpffs.path(""), 0o700);
+    let spec = support::open("minimal.bpf.o");
+    let loader = LightLoader::generate(&spec, &RunningKernel::get()).unwrap();
+    let any = LightOptions::new();
+    let trusting = any.clone().trusted_pins(true);
+    let object = light::run(&loader, &trusting).unwrap();
+    assert_is_pinned_in_trusted_folders_only(&object, &bpffs);
+    let object = light::run(&loader, &any).unwrap();
+    object.pin(bpffs.path("open")).unwrap();
 }

@@ -16,6 +16,7 @@
 //! maps.rs     cargo run --release -- maps: what access to elements costs, and batches
 //! perf.rs     cargo run --release -- perf: records of perf buffers a second
 //! size.rs     cargo run --release -- size: bytes of a minimal program
+//! startup.rs  cargo run --release -- startup: what it costs to start it
 //! dump.rs     cargo run --release -- dump [FILES...]: types as C and values as text against libbpf
 //! light.rs    cargo run --release -- light FILES...: loader programs of both sides
 //! libbpf.rs   what libbpf makes of an object; libbpf_dump.rs what it prints of types and values
@@ -55,6 +56,7 @@ mod ring;
 mod scale;
 mod size;
 mod speed;
+mod startup;
 mod workers;
 
 use std::path::PathBuf;
@@ -116,8 +118,11 @@ enum Command {
         #[arg(long, value_enum)]
         by: Option<Who>,
     },
-    /// Bytes of a minimal program with every loader, dynamic and static
+    /// Bytes of a minimal program with every loader, dynamic and static (needs musl-tools, and autoconf,
+    /// automake, autopoint, bison, flex and gawk for libelf)
     Size,
+    /// What it costs to start the same programs, and `purebpf` beside bpftool (needs valgrind as well)
+    Startup(startup::Arguments),
     /// Instructions and time to read, search and merge BTF (needs valgrind)
     Btf {
         /// A folder of objects whose BTF is merged
@@ -247,6 +252,7 @@ fn main() -> anyhow::Result<()> {
             by: Some(who),
         } => corpus::one(who, &folder),
         Command::Size => size::run(),
+        Command::Startup(arguments) => startup::run(&arguments),
         Command::Read(arguments) => read::run(&arguments),
         Command::Dump(arguments) => dump::run(&arguments),
         Command::Light { files } => light::run(&files),

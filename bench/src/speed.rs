@@ -123,11 +123,17 @@ pub fn time(command: &mut Command) -> anyhow::Result<Duration> {
 /// Instructions in user space from the first of this program with these arguments to the last, as
 /// valgrind counts them.
 pub fn instructions(arguments: &[OsString]) -> anyhow::Result<u64> {
+    count(&itself()?, arguments)
+}
+
+/// The same of any program, which has no input.
+pub fn count(program: &Path, arguments: &[OsString]) -> anyhow::Result<u64> {
     let mut command = Command::new("valgrind");
     command
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(itself()?)
+        .arg(program)
         .args(arguments)
+        .stdin(Stdio::null())
         .stdout(Stdio::null());
     let output = command.output().context("starting valgrind")?;
     let text = String::from_utf8_lossy(&output.stderr);

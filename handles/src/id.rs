@@ -58,13 +58,13 @@ fn walk(
     })
 }
 
-/// Opens every id; one that has gone in the meantime is left out.
+/// Opens every id; one that has gone in the meantime is left out, and so is a link that is still being made.
 pub(crate) fn open_all<I, T>(
     ids: impl Iterator<Item = Result<I, Error>> + Send,
     open: impl Fn(I) -> Result<T, Error> + Send,
 ) -> impl Iterator<Item = Result<T, Error>> + Send {
     ids.filter_map(move |id| match id.and_then(&open) {
-        Err(error) if error.is_errno(Errno::ENOENT) => None,
+        Err(error) if error.is_errno(Errno::ENOENT) || error.is_errno(Errno::EAGAIN) => None,
         result => Some(result),
     })
 }
@@ -106,5 +106,30 @@ const fn kind_name(kind: ObjectKind) -> &'static str {
         ObjectKind::Map => "a map",
         ObjectKind::Btf => "BTF",
         ObjectKind::Link => "a link",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_gone_or_not_whole_yet_is_left_out_of_a_list() {
+        let open = |id| match id {
+            1 => Ok(id),
+            2 => Err(Errno::ENOENT),
+            3 => Err(Errno::EAGAIN),
+            _ => Err(Errno::EPERM),
+        };
+        let open = |id| {
+            open(id).map_err(|errno: Errno| {
+                let refused = CallError::from_raw("BPF_LINK_GET_FD_BY_ID", errno as i32);
+                Error::call("link", "open it")(refused)
+            })
+        };
+        let mut all = open_all((1..=4).map(Ok), open);
+        assert!(matches!(all.next(), Some(Ok(1))));
+        assert!(all.next().unwrap().unwrap_err().is_errno(Errno::EPERM));
+        assert!(all.next().is_none());
     }
 }

@@ -328,7 +328,14 @@ fn counter_in_the_binary_is_not_zero_while_a_probe_is_there() {
             continue;
         }
         assert_eq!(now(), 1, "{mode:?}");
-        drop(result.unwrap());
+        let link = result.unwrap();
+        let details = (mode == ProbeMode::Link).then(|| perf_details(&link));
+        if let Some(details) = details.flatten() {
+            let told = matches!(details, LinkDetails::Uprobe { ref_ctr_offset, .. }
+                if ref_ctr_offset == offset);
+            assert_eq!(told, since(6, 16), "{details:?}");
+        }
+        drop(link);
         assert_eq!(now(), 0, "{mode:?}");
     }
     let too_far = place().ref_ctr_offset(1 << 32);

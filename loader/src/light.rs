@@ -22,6 +22,7 @@ const LOG: usize = (16 << 20) - 1;
 pub struct LightOptions {
     max_entries: Vec<(String, u32)>,
     values: Vec<(String, Vec<u8>)>,
+    trusted_pins: bool,
 }
 
 impl LightOptions {
@@ -43,6 +44,15 @@ impl LightOptions {
     #[must_use]
     pub fn value(mut self, map: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         self.values.push((map.into(), value.into()));
+        self
+    }
+
+    /// Sets whether [`Object::pin`] refuses folders that another user could change, as
+    /// [`Loader::trusted_pins`](crate::Loader::trusted_pins). A loader program itself neither pins nor
+    /// reuses maps.
+    #[must_use]
+    pub const fn trusted_pins(mut self, only: bool) -> Self {
+        self.trusted_pins = only;
         self
     }
 }
@@ -76,7 +86,7 @@ pub fn run(loader: &LightLoader, options: &LightOptions) -> Result<Object, Error
             }
         })
     })?;
-    object(loader, fds)
+    object(loader, options, fds)
 }
 
 /// The loader program, with its data in a map that user space cannot change any more.
@@ -177,7 +187,11 @@ fn find(loader: &LightLoader, name: &str) -> Result<usize, Error> {
 }
 
 /// Handles by name, as an object that was loaded otherwise has them.
-fn object(loader: &LightLoader, fds: Vec<OwnedFd>) -> Result<Object, Error> {
+fn object(
+    loader: &LightLoader,
+    options: &LightOptions,
+    fds: Vec<OwnedFd>,
+) -> Result<Object, Error> {
     let mut fds = fds.into_iter();
     let mut maps = IndexMap::new();
     let mut aliases = Vec::new();
@@ -212,6 +226,6 @@ fn object(loader: &LightLoader, fds: Vec<OwnedFd>) -> Result<Object, Error> {
         struct_ops: IndexMap::new(),
         left_out: Arc::new([]),
         btf: None,
-        trusted_pins: false,
+        trusted_pins: options.trusted_pins,
     })
 }

@@ -151,7 +151,8 @@ shared! {
         32 name_len: u32,
         36 offset: u32,
         40 cookie: u64,
-        48 pad_end: [u64; 2],
+        48 ref_ctr_offset: u64,
+        56 pad_end: u64,
     }
 
     /// A function of the kernel.

@@ -84,12 +84,13 @@ pub enum LinkDetails {
         ref_ctr_offsets: Vec<u64>,
         cookies: Vec<u64>,
     },
-    /// User function or its return (6.6).
+    /// User function or its return (6.6), and its counter (6.16), by their offsets in the file.
     Uprobe {
         path: String,
         offset: u32,
         retprobe: bool,
         cookie: u64,
+        ref_ctr_offset: u64,
     },
     /// Kernel function or its return (6.6).
     Kprobe {
@@ -416,6 +417,7 @@ fn perf_event(block: &Block, name: String) -> LinkDetails {
                 offset: link.offset,
                 retprobe: kind == URETPROBE,
                 cookie: link.cookie,
+                ref_ctr_offset: link.ref_ctr_offset,
             }
         }
         kind @ (KPROBE | KRETPROBE) => {
@@ -493,14 +495,16 @@ mod tests {
                 flags: 1
             }
         );
-        let link = raw(LinkType::PERF_EVENT, &[(16, URETPROBE), (36, 0x40)]);
+        let mut link = raw(LinkType::PERF_EVENT, &[(16, URETPROBE), (36, 0x40)]);
+        link.set(48, &0x3010_u64.to_ne_bytes());
         assert_eq!(
             details(&link, named("/bin/sh")),
             LinkDetails::Uprobe {
                 path: "/bin/sh".into(),
                 offset: 0x40,
                 retprobe: true,
-                cookie: 0
+                cookie: 0,
+                ref_ctr_offset: 0x3010,
             }
         );
     }

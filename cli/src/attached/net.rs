@@ -98,8 +98,8 @@ fn in_name_space(rows: &mut Vec<Row>) -> Result<(), Error> {
 fn netfilter(rows: &mut Vec<Row>) -> Result<(), Error> {
     for id in LinkId::all() {
         let info = match id.and_then(Link::from_id).and_then(|link| link.info()) {
-            // It has gone in the meantime, or links have no ids here.
-            Err(error) if matches!(error.errno(), Some(Errno::ENOENT | Errno::EINVAL)) => continue,
+            // It is still being made, has gone in the meantime, or links have no ids here.
+            Err(error) if is_not_there(error.errno()) => continue,
             info => info?,
         };
         if let LinkDetails::Netfilter {
@@ -120,6 +120,11 @@ fn netfilter(rows: &mut Vec<Row>) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+fn is_not_there(errno: Option<Errno>) -> bool {
+    let not_there = [Errno::EAGAIN, Errno::ENOENT, Errno::EINVAL];
+    errno.is_some_and(|errno| not_there.contains(&errno))
 }
 
 /// `NFPROTO_*`

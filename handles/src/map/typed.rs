@@ -24,7 +24,7 @@ use crate::Error;
 ///
 /// The kernel compares keys byte by byte, so that they have no gaps: this type has one, and is no key.
 ///
-/// ```compile_fail,E0512
+/// ```compile_fail
 /// #[derive(Clone, Copy, bytemuck::NoUninit)]
 /// #[repr(C)]
 /// struct Key(u8, u32);
