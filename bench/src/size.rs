@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, ensure};
 
 /// The programs are members of this workspace, in `size/`.
-pub const LOADERS: [&str; 4] = ["nobody", "libbpf-rs", "aya", "purebpf"];
+pub const LOADERS: [&str; 5] = ["nobody", "libbpf-rs", "aya", "purebpf", "purebpf-light"];
 
 /// What a program is linked with.
 #[derive(Clone, Copy)]
@@ -38,13 +38,13 @@ impl Build {
 
 /// Prints how large each program is, built in each way.
 pub fn run() -> anyhow::Result<()> {
-    print!("{:<10}", "bytes");
+    print!("{:<13}", "bytes");
     for (_, name) in Build::ALL {
         print!("  {name:>13}");
     }
     println!();
     for loader in LOADERS {
-        print!("{loader:<10}");
+        print!("{loader:<13}");
         for (build, _) in Build::ALL {
             print!("  {:>13}", bytes(&program(loader, build)?)?);
         }
