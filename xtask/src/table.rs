@@ -276,7 +276,7 @@ fn text(columns: &[Column]) -> String {
         cell,
     );
     text.push_str(
-        "\nA program was attached and ran: by a link of the kernel's, or yes without one; or the kernel lacks it and refused it.\n",
+        "\nA program was attached and ran, by a link of the kernel's (`link`) or without one (`yes`), or the kernel lacks the way (`no`).\n",
     );
     let missing: BTreeSet<&String> = columns.iter().flat_map(|c| &c.missing).collect();
     let cell = |what: &String, column: &Column| match column.missing.contains(what) {
