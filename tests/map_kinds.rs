@@ -120,8 +120,11 @@ fn mappings() -> usize {
     maps.lines().filter(|line| line.contains("bpf-map")).count()
 }
 
-fn is_gone(id: MapId) -> bool {
-    matches!(Map::from_id(id), Err(error) if error.errno() == Some(Errno::ENOENT))
+/// Only by the list: who opens and closes a program array while the kernel is about to empty it makes it
+/// stay for ever, since that is then to be done twice and is done once.
+fn are_gone(ids: &[MapId]) -> bool {
+    let mut there = MapId::all().map(Result::unwrap);
+    !there.any(|id| ids.contains(&id))
 }
 
 #[test]
@@ -146,7 +149,7 @@ fn every_kind_of_map_is_created_used_and_torn_down() {
         let ids: Vec<MapId> = (0..2).flat_map(|_| once(name, used)).collect();
         assert_eq!((common::open_fds(), mappings()), before, "{kind}");
         // The kernel frees them a moment later.
-        assert!(common::soon(|| ids.iter().all(|id| is_gone(*id))), "{kind}");
+        assert!(common::soon(|| are_gone(&ids)), "{kind}");
     }
 }
 
