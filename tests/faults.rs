@@ -3,8 +3,9 @@
 //! For each fixture a process of its own loads, attaches, pins, detaches and unpins over and over, each
 //! time with another of its calls answered by an error. By default an even sample of them that fits
 //! into a minute fails, with one error after the other, and after each there is a turn without;
-//! `PUREBPF_FAULTS=all` tries every error on each call, and then has a turn without. `PUREBPF_FAULTS_ONLY`
-//! is a part of the name of the fixtures that are tried.
+//! `PUREBPF_FAULTS=all` tries every error on each call, and then has a turn without; `every` the same
+//! without leaving calls out that are made over and over. `PUREBPF_FAULTS_ONLY` is a part of the name of
+//! the fixtures that are tried.
 
 #![cfg(target_arch = "x86_64")]
 #![allow(
@@ -44,8 +45,30 @@ use turn::Part;
 use victim::{PROGRAMS, Report, Victim, user};
 
 /// Calls that are made this often in a row, as reads of a long file are, fail the first time, in the
-/// middle and the last time only.
+/// middle and the last time only, where not every one is to fail.
 const RUN: usize = 8;
+
+/// Which calls fail.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// As many as there is time for, each with one error.
+    Sample,
+    /// With every error those that [`differing`] finds.
+    Differing,
+    /// With every error all of them.
+    Every,
+}
+
+impl Extent {
+    fn asked_for() -> Self {
+        match std::env::var("PUREBPF_FAULTS").as_deref() {
+            Err(_) => Self::Sample,
+            Ok("all") => Self::Differing,
+            Ok("every") => Self::Every,
+            Ok(other) => panic!("PUREBPF_FAULTS is {other}, not all or every"),
+        }
+    }
+}
 
 /// How many fixtures are tried at the same time: much of the time goes into waiting for the kernel to
 /// let go of things.
@@ -98,9 +121,8 @@ struct Row {
 }
 
 impl Row {
-    /// Tries the calls of an item in places of its own; if there is a limit to the time for it, a sample
-    /// of them.
-    fn of(item: &Item, root: &Path, group: &Path, limit: Option<Duration>) -> Self {
+    /// Tries the calls of an item in places of its own; a sample of them within this time.
+    fn of(item: &Item, root: &Path, group: &Path, extent: Extent, limit: Duration) -> Self {
         let start = Instant::now();
         let mut row = Self {
             name: item.name(),
@@ -109,7 +131,6 @@ impl Row {
         };
         std::fs::create_dir(root).unwrap();
         std::fs::create_dir(group).unwrap();
-        let limit = limit.map(|limit| limit / 2);
         for attaches in [false, true] {
             let part = Part {
                 programs: item.first..item.first + PROGRAMS,
@@ -120,7 +141,7 @@ impl Row {
                 break;
             };
             row.refused_items = usize::from(victim.is_refused);
-            row.try_each(&mut victim, limit);
+            row.try_each(&mut victim, extent, limit / 2);
             if victim.links == 0 {
                 break;
             }
@@ -161,7 +182,7 @@ impl Row {
         );
     }
 
-    fn try_each(&mut self, victim: &mut Victim, limit: Option<Duration>) {
+    fn try_each(&mut self, victim: &mut Victim, extent: Extent, limit: Duration) {
         let start = Instant::now();
         let mut calls = Vec::new();
         let recorded = victim.turn(|call| {
@@ -173,15 +194,19 @@ impl Row {
             Some(report) => self.judge(victim, "no fault", None, &report),
         }
         self.calls += calls.len();
-        let mut tried = differing(&calls);
-        if limit.is_some() {
+        let is_sample = extent == Extent::Sample;
+        let mut tried = match extent {
+            Extent::Every => (0..calls.len()).collect(),
+            _ => differing(&calls),
+        };
+        if is_sample {
             spread(&mut tried);
         }
-        let errors = if limit.is_some() { 1 } else { ERRORS.len() };
+        let errors = if is_sample { 1 } else { ERRORS.len() };
         let before = census::objects();
         let mut faults = Vec::new();
         for (turn, index) in tried.into_iter().enumerate() {
-            if limit.is_some_and(|limit| start.elapsed() > limit) {
+            if is_sample && start.elapsed() > limit {
                 break;
             }
             self.tried += 1;
@@ -371,24 +396,26 @@ fn a_load_stopped_at_any_of_its_calls_leaves_nothing_behind() {
     let mut items: Vec<Item> = objects.filter(is_meant).flat_map(Item::all_of).collect();
     items.sort_by_key(|item| (item.name(), item.first));
     assert!(!items.is_empty());
-    let all = std::env::var_os("PUREBPF_FAULTS").is_some();
+    let extent = Extent::asked_for();
+    let is_sample = extent == Extent::Sample;
     let workers = u32::try_from(WORKERS).unwrap();
     let count = u32::try_from(items.len()).unwrap();
-    let limit = (!all).then_some(SAMPLE * workers / count);
-    if !all {
+    let limit = SAMPLE * workers / count;
+    if is_sample {
         spread(&mut items);
     }
     let start = Instant::now();
     let items = Mutex::new(items.into_iter());
     let rows = Mutex::new(BTreeMap::<String, Row>::new());
     let worker = || {
-        while all || start.elapsed() < SAMPLE {
+        while !is_sample || start.elapsed() < SAMPLE {
             let Some(item) = items.lock().unwrap().next() else {
                 return;
             };
             let name = item.name();
             let place = format!("{}_{}", name.replace('.', "_"), item.first);
-            let row = Row::of(&item, &bpffs.path(&place), &group.0.join(&place), limit);
+            let (root, group) = (bpffs.path(&place), group.0.join(&place));
+            let row = Row::of(&item, &root, &group, extent, limit);
             println!("{place}: {:.1?}", row.time);
             let mut rows = rows.lock().unwrap();
             let of_fixture = rows.entry(name.clone()).or_insert_with(|| Row {

@@ -120,8 +120,11 @@ fn mappings() -> usize {
     maps.lines().filter(|line| line.contains("bpf-map")).count()
 }
 
-fn is_gone(id: MapId) -> bool {
-    matches!(Map::from_id(id), Err(error) if error.errno() == Some(Errno::ENOENT))
+/// Only by the list: who opens and closes a program array while the kernel is about to empty it makes it
+/// stay for ever, since that is then to be done twice and is done once.
+fn are_gone(ids: &[MapId]) -> bool {
+    let mut there = MapId::all().map(Result::unwrap);
+    !there.any(|id| ids.contains(&id))
 }
 
 #[test]
@@ -146,7 +149,7 @@ fn every_kind_of_map_is_created_used_and_torn_down() {
         let ids: Vec<MapId> = (0..2).flat_map(|_| once(name, used)).collect();
         assert_eq!((common::open_fds(), mappings()), before, "{kind}");
         // The kernel frees them a moment later.
-        assert!(common::soon(|| ids.iter().all(|id| is_gone(*id))), "{kind}");
+        assert!(common::soon(|| are_gone(&ids)), "{kind}");
     }
 }
 
@@ -417,12 +420,17 @@ fn storage_of_a_program(map: &Map) {
     let how = AttachType::CGROUP_INET_EGRESS;
     let program = common::load_for(ProgramType::CGROUP_SKB, how, code);
     let link = program.attach(attach::Cgroup::new(&group.0)).unwrap();
-    let keys: Vec<Vec<u8>> = map.keys().map(Result::unwrap).collect();
-    assert_eq!(keys.len(), 1);
-    let value = vec![0; map.buffer_size()];
-    let found = map.lookup(&keys[0], UpdateFlags::ANY).unwrap();
-    assert_eq!(found, Some(value.clone()));
-    map.update(&keys[0], &value, UpdateFlags::EXIST).unwrap();
+    // The kernel's walk ended with a key more, of no element, until its commit 5828b9e5b272 ("bpf: fix
+    // end-of-list detection in cgroup_storage_get_next_key()"), which Debian's 6.18 is older than.
+    let keys = map.keys().map(Result::unwrap);
+    let mut there = keys.filter_map(|key| {
+        let value = map.lookup(&key, UpdateFlags::ANY).unwrap();
+        value.map(|value| (key, value))
+    });
+    let (key, value) = there.next().unwrap();
+    assert_eq!(there.next(), None);
+    assert_eq!(value, vec![0; map.buffer_size()]);
+    map.update(&key, &value, UpdateFlags::EXIST).unwrap();
     drop((link, group));
     assert!(common::soon(|| map.keys().count() == 0));
 }

@@ -16,7 +16,7 @@ mod support;
 use purebpf::handles::{TestRun, UpdateFlags};
 use purebpf::plan::TargetKernel as _;
 use purebpf::{Loader, Map, MapFlags, Object, RunningKernel};
-use support::{getpgid, number, older_than, open, variable};
+use support::{carry_a_connection, getpgid, number, older_than, open, variable};
 
 /// Runs a raw tracepoint program once, on purpose.
 fn run(object: &Object, program: &str) -> u32 {
@@ -392,22 +392,6 @@ fn a_map_can_be_given_to_the_loader() {
         .load(&open("minimal.bpf.o"))
         .unwrap_err();
     assert!(error.to_string().contains("no map `nothing`"), "{error}");
-}
-
-/// Sends a few bytes over a connection that uses this congestion control.
-fn carry_a_connection(congestion: &str) {
-    use std::io::{Read as _, Write as _};
-    use std::net::{TcpListener, TcpStream};
-
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let name = std::ffi::OsString::from(congestion);
-    let option = nix::sys::socket::sockopt::TcpCongestion;
-    nix::sys::socket::setsockopt(&client, option, &name).unwrap();
-    let (mut server, _) = listener.accept().unwrap();
-    client.write_all(&[7; 4096]).unwrap();
-    let mut received = [0; 4096];
-    server.read_exact(&mut received).unwrap();
 }
 
 fn is_available(congestion: &str) -> bool {

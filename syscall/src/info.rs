@@ -183,29 +183,56 @@ pub struct BtfInfo {
     pub is_kernel: bool,
 }
 
-/// Asks for the information block of an object.
-///
-/// # Safety
-/// Every address in `info` is zero; or `fd` is known to be of the kind that `info` is the block of,
-/// and each address is valid for writing as many items as the count next to it says.
-pub(crate) unsafe fn fill<I: Pod>(fd: BorrowedFd<'_>, info: &mut I) -> Result<(), CallError> {
-    let mut attr = attr::ObjInfo {
-        bpf_fd: fd.as_raw_fd(),
-        info_len: size_of::<I>() as u32,
-        info: address_mut(std::slice::from_mut(info)),
-    };
-    // SAFETY: `info` is as long as said, its addresses are good by this function's contract.
-    unsafe { bpf(Command::OBJ_GET_INFO_BY_FD, &mut attr) }.map(drop)
+/// What answers questions about an open object: the kernel, for an fd, or what a fuzzer puts in its place.
+pub(crate) trait Answers {
+    /// Asks for the information block of the object.
+    ///
+    /// # Safety
+    /// Every address in `info` is zero; or the object is known to be of the kind that `info` is the
+    /// block of, and each address is valid for writing as many items as the count next to it says.
+    unsafe fn fill<I: Pod>(&mut self, info: &mut I) -> Result<(), CallError>;
+}
+
+impl Answers for BorrowedFd<'_> {
+    unsafe fn fill<I: Pod>(&mut self, info: &mut I) -> Result<(), CallError> {
+        let mut attr = attr::ObjInfo {
+            bpf_fd: self.as_raw_fd(),
+            info_len: size_of::<I>() as u32,
+            info: address_mut(std::slice::from_mut(info)),
+        };
+        // SAFETY: `info` is as long as said, its addresses are good by this function's contract.
+        unsafe { bpf(Command::OBJ_GET_INFO_BY_FD, &mut attr) }.map(drop)
+    }
+}
+
+/// More bytes than any object has: the machine code of a million instructions, of 128 bytes each at most.
+const MOST: usize = 128 << 20;
+
+/// Room for as many items as an object is said to have; an error if that cannot be.
+pub(crate) fn room<T: Pod>(count: u32) -> Result<Vec<T>, CallError> {
+    let count = count as usize;
+    let bytes = count.checked_mul(size_of::<T>());
+    match bytes.is_some_and(|bytes| bytes <= MOST) {
+        true => Ok(vec![T::zeroed(); count]),
+        false => Err(CallError::new(
+            Command::OBJ_GET_INFO_BY_FD.name,
+            Errno::E2BIG,
+        )),
+    }
 }
 
 /// Asks about a map (4.13).
 ///
 /// # Errors
 /// What the kernel says.
-pub fn map_info(fd: BorrowedFd<'_>) -> Result<MapInfo, CallError> {
+pub fn map_info(mut fd: BorrowedFd<'_>) -> Result<MapInfo, CallError> {
+    map(&mut fd)
+}
+
+pub(crate) fn map(answers: &mut impl Answers) -> Result<MapInfo, CallError> {
     let mut raw = RawMap::default();
     // SAFETY: all zero.
-    unsafe { fill(fd, &mut raw) }?;
+    unsafe { answers.fill(&mut raw) }?;
     Ok(MapInfo {
         map_type: MapType(raw.r#type),
         id: raw.id,
@@ -229,10 +256,14 @@ pub fn map_info(fd: BorrowedFd<'_>) -> Result<MapInfo, CallError> {
 ///
 /// # Errors
 /// What the kernel says.
-pub fn prog_info(fd: BorrowedFd<'_>) -> Result<ProgInfo, CallError> {
+pub fn prog_info(mut fd: BorrowedFd<'_>) -> Result<ProgInfo, CallError> {
+    program(&mut fd)
+}
+
+pub(crate) fn program(answers: &mut impl Answers) -> Result<ProgInfo, CallError> {
     let mut raw = RawProg::default();
     // SAFETY: all zero.
-    unsafe { fill(fd, &mut raw) }?;
+    unsafe { answers.fill(&mut raw) }?;
     Ok(ProgInfo {
         program_type: ProgramType(raw.r#type),
         id: raw.id,
@@ -261,17 +292,21 @@ pub fn prog_info(fd: BorrowedFd<'_>) -> Result<ProgInfo, CallError> {
 ///
 /// # Errors
 /// `EINVAL` for an fd that is no program, and what the kernel says.
-pub fn prog_map_ids(fd: BorrowedFd<'_>) -> Result<Vec<u32>, CallError> {
+pub fn prog_map_ids(mut fd: BorrowedFd<'_>) -> Result<Vec<u32>, CallError> {
     check_kind(fd, ObjectKind::Program)?;
-    let count = prog_info(fd)?.map_count;
-    let mut ids = vec![0_u32; count as usize];
+    map_ids(&mut fd)
+}
+
+pub(crate) fn map_ids(answers: &mut impl Answers) -> Result<Vec<u32>, CallError> {
+    let count = program(answers)?.map_count;
+    let mut ids = room::<u32>(count)?;
     let mut raw = RawProg {
         nr_map_ids: count,
         map_ids: address_mut(&mut ids),
         ..Default::default()
     };
     // SAFETY: a program, and `ids` has room for `count`.
-    unsafe { fill(fd, &mut raw) }?;
+    unsafe { answers.fill(&mut raw) }?;
     // Maps can be bound to a program between the two calls, but never taken away.
     Ok(ids)
 }
@@ -280,17 +315,21 @@ pub fn prog_map_ids(fd: BorrowedFd<'_>) -> Result<Vec<u32>, CallError> {
 ///
 /// # Errors
 /// `EINVAL` for an fd that is no program, and what the kernel says.
-pub fn prog_instructions(fd: BorrowedFd<'_>) -> Result<Vec<Insn>, CallError> {
+pub fn prog_instructions(mut fd: BorrowedFd<'_>) -> Result<Vec<Insn>, CallError> {
     check_kind(fd, ObjectKind::Program)?;
-    let bytes = prog_info(fd)?.translated_len;
-    let mut instructions = vec![Insn::default(); bytes as usize / Insn::SIZE];
+    instructions(&mut fd)
+}
+
+pub(crate) fn instructions(answers: &mut impl Answers) -> Result<Vec<Insn>, CallError> {
+    let bytes = program(answers)?.translated_len;
+    let mut instructions = room::<Insn>(bytes / Insn::SIZE as u32)?;
     let mut raw = RawProg {
         xlated_prog_len: size_of_val(&*instructions) as u32,
         xlated_prog_insns: address_mut(&mut instructions),
         ..Default::default()
     };
     // SAFETY: a program, and `instructions` has the length said.
-    unsafe { fill(fd, &mut raw) }?;
+    unsafe { answers.fill(&mut raw) }?;
     if raw.xlated_prog_insns == 0 {
         instructions.clear();
     }
@@ -301,16 +340,20 @@ pub fn prog_instructions(fd: BorrowedFd<'_>) -> Result<Vec<Insn>, CallError> {
 ///
 /// # Errors
 /// `EINVAL` for an fd that is no program, and what the kernel says.
-pub fn prog_jited(fd: BorrowedFd<'_>) -> Result<Vec<u8>, CallError> {
+pub fn prog_jited(mut fd: BorrowedFd<'_>) -> Result<Vec<u8>, CallError> {
     check_kind(fd, ObjectKind::Program)?;
-    let mut code = vec![0_u8; prog_info(fd)?.jited_len as usize];
+    jited(&mut fd)
+}
+
+pub(crate) fn jited(answers: &mut impl Answers) -> Result<Vec<u8>, CallError> {
+    let mut code = room::<u8>(program(answers)?.jited_len)?;
     let mut raw = RawProg {
         jited_prog_len: code.len() as u32,
         jited_prog_insns: address_mut(&mut code),
         ..Default::default()
     };
     // SAFETY: a program, and `code` has the length said.
-    unsafe { fill(fd, &mut raw) }?;
+    unsafe { answers.fill(&mut raw) }?;
     if raw.jited_prog_insns == 0 {
         code.clear();
     }
@@ -322,13 +365,17 @@ pub fn prog_jited(fd: BorrowedFd<'_>) -> Result<Vec<u8>, CallError> {
 ///
 /// # Errors
 /// `EINVAL` for an fd that is no program, and what the kernel says.
-pub fn prog_jited_functions(fd: BorrowedFd<'_>) -> Result<Vec<(u64, u32)>, CallError> {
+pub fn prog_jited_functions(mut fd: BorrowedFd<'_>) -> Result<Vec<(u64, u32)>, CallError> {
     check_kind(fd, ObjectKind::Program)?;
+    jited_functions(&mut fd)
+}
+
+pub(crate) fn jited_functions(answers: &mut impl Answers) -> Result<Vec<(u64, u32)>, CallError> {
     let mut raw = RawProg::default();
     // SAFETY: all zero.
-    unsafe { fill(fd, &mut raw) }?;
+    unsafe { answers.fill(&mut raw) }?;
     let count = raw.nr_jited_ksyms.min(raw.nr_jited_func_lens);
-    let (mut addresses, mut sizes) = (vec![0_u64; count as usize], vec![0_u32; count as usize]);
+    let (mut addresses, mut sizes) = (room::<u64>(count)?, room::<u32>(count)?);
     let mut raw = RawProg {
         nr_jited_ksyms: count,
         jited_ksyms: address_mut(&mut addresses),
@@ -337,10 +384,11 @@ pub fn prog_jited_functions(fd: BorrowedFd<'_>) -> Result<Vec<(u64, u32)>, CallE
         ..Default::default()
     };
     // SAFETY: a program, and both have room for `count`.
-    unsafe { fill(fd, &mut raw) }?;
-    let is_told = raw.jited_ksyms != 0 && raw.jited_func_lens != 0;
-    let functions = addresses.into_iter().zip(sizes);
-    Ok(functions.filter(|_| is_told).collect())
+    unsafe { answers.fill(&mut raw) }?;
+    if raw.jited_ksyms == 0 || raw.jited_func_lens == 0 {
+        return Ok(Vec::new());
+    }
+    Ok(addresses.into_iter().zip(sizes).collect())
 }
 
 /// The line info of a program (`struct bpf_line_info`, 5.0): instruction, offsets of file name and
@@ -348,13 +396,17 @@ pub fn prog_jited_functions(fd: BorrowedFd<'_>) -> Result<Vec<(u64, u32)>, CallE
 ///
 /// # Errors
 /// `EINVAL` for an fd that is no program, and what the kernel says.
-pub fn prog_line_info(fd: BorrowedFd<'_>) -> Result<Vec<[u32; 4]>, CallError> {
+pub fn prog_line_info(mut fd: BorrowedFd<'_>) -> Result<Vec<[u32; 4]>, CallError> {
     check_kind(fd, ObjectKind::Program)?;
+    line_info(&mut fd)
+}
+
+pub(crate) fn line_info(answers: &mut impl Answers) -> Result<Vec<[u32; 4]>, CallError> {
     let mut raw = RawProg::default();
     // SAFETY: all zero.
-    unsafe { fill(fd, &mut raw) }?;
+    unsafe { answers.fill(&mut raw) }?;
     let count = raw.nr_line_info;
-    let mut lines = vec![[0_u32; 4]; count as usize];
+    let mut lines = room::<[u32; 4]>(count)?;
     if count == 0 {
         return Ok(lines);
     }
@@ -365,7 +417,7 @@ pub fn prog_line_info(fd: BorrowedFd<'_>) -> Result<Vec<[u32; 4]>, CallError> {
         ..Default::default()
     };
     // SAFETY: a program, and `lines` has room for `count` records of this size.
-    unsafe { fill(fd, &mut raw) }?;
+    unsafe { answers.fill(&mut raw) }?;
     if raw.line_info == 0 {
         lines.clear();
     }
@@ -376,8 +428,12 @@ pub fn prog_line_info(fd: BorrowedFd<'_>) -> Result<Vec<[u32; 4]>, CallError> {
 ///
 /// # Errors
 /// `EINVAL` for an fd that is no BTF, and what the kernel says.
-pub fn btf_info(fd: BorrowedFd<'_>) -> Result<BtfInfo, CallError> {
+pub fn btf_info(mut fd: BorrowedFd<'_>) -> Result<BtfInfo, CallError> {
     check_kind(fd, ObjectKind::Btf)?;
+    btf(&mut fd)
+}
+
+pub(crate) fn btf(answers: &mut impl Answers) -> Result<BtfInfo, CallError> {
     // Longer than any module's name (MODULE_NAME_LEN is 56).
     let mut name = [0_u8; 64];
     let mut raw = RawBtf {
@@ -386,12 +442,12 @@ pub fn btf_info(fd: BorrowedFd<'_>) -> Result<BtfInfo, CallError> {
         ..Default::default()
     };
     // SAFETY: BTF, and `name` has the length said.
-    match unsafe { fill(fd, &mut raw) } {
+    match unsafe { answers.fill(&mut raw) } {
         // Before 5.11 the block ended before the name, and what is behind has to be zero.
         Err(error) if error.errno() == Errno::E2BIG => {
             raw = RawBtf::default();
             // SAFETY: all zero.
-            unsafe { fill(fd, &mut raw) }?;
+            unsafe { answers.fill(&mut raw) }?;
         }
         result => result?,
     }
@@ -407,19 +463,23 @@ pub fn btf_info(fd: BorrowedFd<'_>) -> Result<BtfInfo, CallError> {
 ///
 /// # Errors
 /// `EINVAL` for an fd that is no BTF, and what the kernel says.
-pub fn btf_data(fd: BorrowedFd<'_>) -> Result<Vec<u8>, CallError> {
+pub fn btf_data(mut fd: BorrowedFd<'_>) -> Result<Vec<u8>, CallError> {
     check_kind(fd, ObjectKind::Btf)?;
+    data(&mut fd)
+}
+
+pub(crate) fn data(answers: &mut impl Answers) -> Result<Vec<u8>, CallError> {
     let mut raw = RawBtf::default();
     // SAFETY: all zero.
-    unsafe { fill(fd, &mut raw) }?;
-    let mut data = vec![0_u8; raw.btf_size as usize];
+    unsafe { answers.fill(&mut raw) }?;
+    let mut data = room::<u8>(raw.btf_size)?;
     let mut raw = RawBtf {
         btf: address_mut(&mut data),
         btf_size: raw.btf_size,
         ..Default::default()
     };
     // SAFETY: BTF, and `data` has the length said.
-    unsafe { fill(fd, &mut raw) }?;
+    unsafe { answers.fill(&mut raw) }?;
     Ok(data)
 }
 

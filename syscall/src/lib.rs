@@ -11,7 +11,7 @@
 //! log.rs         what the kernel disliked
 //! host.rs        CPUs, version, rights        probe.rs  odd questions
 //! socket.rs      programs on sockets        namespace.rs  calls in other network name spaces
-//! task_fd.rs     programs behind the fds of processes
+//! task_fd.rs     programs behind the fds of processes      answers.rs  what the kernel tells, without it
 //! error.rs       what the kernel answered
 //! ```
 //!
@@ -25,6 +25,8 @@
     reason = "the types of C differ between machines"
 )]
 
+#[doc(hidden)]
+pub mod answers;
 mod attach;
 mod attr;
 mod call;

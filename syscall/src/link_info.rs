@@ -6,7 +6,7 @@ use std::os::fd::BorrowedFd;
 use purebpf_insn::{AttachType, LinkType};
 
 use crate::call::{address_mut, stored_name};
-use crate::info::{check_kind, fill};
+use crate::info::{Answers, check_kind, room};
 use crate::link_block::{self, Block};
 use crate::{CallError, ObjectKind};
 
@@ -221,12 +221,16 @@ const EVENT: u32 = 6;
 ///
 /// # Errors
 /// `EINVAL` for an fd that is no link, and what the kernel says.
-pub fn link_info(fd: BorrowedFd<'_>) -> Result<LinkInfo, CallError> {
+pub fn link_info(mut fd: BorrowedFd<'_>) -> Result<LinkInfo, CallError> {
     check_kind(fd, ObjectKind::Link)?;
+    link(&mut fd)
+}
+
+pub(crate) fn link(answers: &mut impl Answers) -> Result<LinkInfo, CallError> {
     let mut block = Block::default();
     // SAFETY: all zero.
-    unsafe { fill(fd, &mut block) }?;
-    let parts = parts(fd, &mut block);
+    unsafe { answers.fill(&mut block) }?;
+    let parts = parts(answers, &mut block);
     Ok(LinkInfo {
         link_type: LinkType(block.head.r#type),
         id: block.head.id,
@@ -253,7 +257,7 @@ impl Parts {
 
 /// Asks again, for name and arrays. A kernel that does not know the last of the arrays refuses the block: it
 /// is asked for fewer, and told nothing of what it cannot tell.
-fn parts(fd: BorrowedFd<'_>, block: &mut Block) -> Parts {
+fn parts(answers: &mut impl Answers, block: &mut Block) -> Parts {
     let (place, places) = (name_place(block), array_places(block));
     let all = match places.words {
         0 => 0,
@@ -265,7 +269,10 @@ fn parts(fd: BorrowedFd<'_>, block: &mut Block) -> Parts {
     for arrays in [all, all.saturating_sub(1), 0] {
         // The length of the longest path, which no other name comes near.
         let mut name = vec![0_u8; 4096];
-        let mut lists = vec![vec![0_u64; places.words as usize]; arrays];
+        let lists = (0..arrays).map(|_| room::<u64>(places.words));
+        let Ok(mut lists) = lists.collect::<Result<Vec<_>, _>>() else {
+            continue;
+        };
         let mut asked = Block::default();
         if let Some(place) = place {
             asked.set(place.address, &address_mut(&mut name).to_ne_bytes());
@@ -276,7 +283,7 @@ fn parts(fd: BorrowedFd<'_>, block: &mut Block) -> Parts {
             asked.set(places.count, &places.words.to_ne_bytes());
         }
         // SAFETY: a link of this type; the name has the length said, each list has room for so many words.
-        if unsafe { fill(fd, &mut asked) }.is_ok() {
+        if unsafe { answers.fill(&mut asked) }.is_ok() {
             *block = asked;
             return Parts {
                 name: place.map_or_else(String::new, |_| stored_name(&name)),

@@ -15,8 +15,9 @@ use std::path::Path;
 use purebpf::handles::{BtfId, LinkId, MapId, ProgramId};
 use purebpf::{Map, Program};
 
-/// What lines about mounts begin with: where they are from.
-pub(crate) const MOUNTS: &str = "/proc/self/mountinfo";
+/// What lines about mounts begin with: where they are from. A thread may have mounts of its own, and those
+/// of the process are what others see.
+pub(crate) const MOUNTS: &str = "/proc/thread-self/mountinfo";
 
 /// What this process holds, a line for each: fds, memory shared with the kernel, mounts, and what is
 /// pinned below `root`.

@@ -106,3 +106,19 @@ pub fn number(bytes: &[u8]) -> u64 {
     wide[start..start + bytes.len()].copy_from_slice(bytes);
     u64::from_ne_bytes(wide)
 }
+
+/// Sends a few bytes over a connection that uses this congestion control.
+pub fn carry_a_connection(congestion: &str) {
+    use std::io::{Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
+
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let name = std::ffi::OsString::from(congestion);
+    let option = nix::sys::socket::sockopt::TcpCongestion;
+    nix::sys::socket::setsockopt(&client, option, &name).unwrap();
+    let (mut server, _) = listener.accept().unwrap();
+    client.write_all(&[7; 4096]).unwrap();
+    let mut received = [0; 4096];
+    server.read_exact(&mut received).unwrap();
+}

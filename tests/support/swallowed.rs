@@ -42,6 +42,12 @@ const SWALLOWED: &[(&str, &[Errno], &str)] = &[
         "a probe is made by its name in tracefs then",
     ),
     ("pread64 ", &[Errno::EINTR], "it is asked again"),
+    (
+        // uprobe(2)
+        "call 336",
+        ANY,
+        "static probes are hit by a trap then, which is slower and no other",
+    ),
     ("uname", ANY, "the version is for what cannot be probed"),
     ("statx ", ANY, "a size is a hint, of how much room to make"),
     ("bpf BTF_LOAD", ANY, PROBE_OR_LOG),

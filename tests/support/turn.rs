@@ -32,8 +32,8 @@ pub(crate) struct Job {
     /// Programs that this kernel does not load, and those that it does not attach.
     refused: Vec<String>,
     unattached: Vec<String>,
-    /// How many are attached.
-    links: usize,
+    /// Which of those that are attached can be pinned: what hangs on a perf event or a device cannot.
+    links: Vec<bool>,
 }
 
 /// What of an object is done in a turn: it takes tens of milliseconds until the kernel lets go of what
@@ -42,8 +42,8 @@ pub(crate) struct Job {
 pub(crate) struct Part {
     /// Which of its programs are loaded.
     pub(crate) programs: Range<usize>,
-    /// The calls that are looked at are those of attaching and detaching, and otherwise those of
-    /// loading, pinning, opening what is pinned and unpinning, with nothing attached.
+    /// The calls that are looked at are those of attaching, pinning links and detaching, and otherwise
+    /// those of loading, pinning, opening what is pinned and unpinning, with nothing attached.
     pub(crate) attaches: bool,
 }
 
@@ -71,7 +71,7 @@ impl Job {
             part,
             refused: Vec::new(),
             unattached: Vec::new(),
-            links: 0,
+            links: Vec::new(),
         };
         let Ok(spec) = job.spec() else { return job };
         // Attaching a scheduler stops the machine for a moment, each time.
@@ -108,7 +108,13 @@ impl Job {
                     Err(_) => job.unattached.push(name.to_owned()),
                 }
             }
-            job.links = links.len();
+            drop((links, object));
+            if let Ok(links) = job.load().and_then(|object| Ok(job.attach_all(&object)?)) {
+                let path = job.root.join("link");
+                let can_be_pinned =
+                    |link: &Link| link.pin(&path).and_then(|()| link.unpin()).is_ok();
+                job.links = links.iter().map(can_be_pinned).collect();
+            }
         }
         job.sweep();
         job
@@ -229,9 +235,25 @@ impl Job {
         Outcome { there, failed }
     }
 
-    /// How many links there were.
+    fn attach_all(&self, object: &Object) -> Result<Vec<Link>, purebpf::Error> {
+        object.attach_all_with(|section, program| self.by_hand(section, program))
+    }
+
+    /// How many links there were, each of which was pinned for a moment if it can be.
     fn attach(&self, object: &Object, failed: &mut Vec<String>) -> Result<usize, Failure> {
-        let links = object.attach_all_with(|section, program| self.by_hand(section, program))?;
+        let links = self.attach_all(object)?;
+        let path = self.root.join("link");
+        let pinned = links.iter().zip(&self.links).filter(|(_, can)| **can);
+        for (link, _) in pinned {
+            link.pin(&path)?;
+            // What is pinned is the same link, whoever opens it.
+            let mut opened = None;
+            twice(failed, || {
+                opened = Some(Link::from_pin(&path)?);
+                Ok(())
+            });
+            twice(failed, || opened.as_ref().unwrap().unpin());
+        }
         // Some are detached by being dropped.
         for link in links.iter().skip(1).step_by(2) {
             twice(failed, || link.detach());
@@ -261,7 +283,7 @@ impl Job {
 
     /// How many programs and struct_ops maps can be attached.
     pub(crate) fn links(&self) -> usize {
-        self.links
+        self.links.len()
     }
 
     /// Where all of it pins.

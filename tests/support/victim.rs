@@ -10,6 +10,7 @@
     reason = "a test fails by panicking"
 )]
 
+use std::arch::asm;
 use std::io::{BufRead as _, BufReader, Lines};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -50,6 +51,44 @@ pub(crate) struct Report {
     pub(crate) left: Vec<String>,
 }
 
+/// The function that a fixture has uprobes on.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn purebpf_probed(value: u64) -> u64 {
+    std::hint::black_box(value) + 1
+}
+
+/// The static probe that a fixture is for, at two places: instructions that do nothing, and a note
+/// about each.
+#[inline(never)]
+fn pass_probes() {
+    macro_rules! probe {
+        () => {
+            // SAFETY: it does nothing; the rest goes into a section that is not loaded.
+            unsafe {
+                asm!(
+                    "990: nop",
+                    ".pushsection .note.stapsdt, \"?\", \"note\"",
+                    ".balign 4",
+                    ".4byte 992f-991f, 994f-993f, 3",
+                    "991: .asciz \"stapsdt\"",
+                    "992: .balign 4",
+                    "993: .8byte 990b, 0, 0",
+                    ".asciz \"purebpf\"",
+                    ".asciz \"plain\"",
+                    ".asciz \"-4@%ecx\"",
+                    "994: .balign 4",
+                    ".popsection",
+                    in("ecx") 1,
+                    options(nostack)
+                )
+            }
+        };
+    }
+    probe!();
+    probe!();
+}
+
 #[test]
 #[ignore = "run by another test, for one fixture"]
 fn victim() {
@@ -70,6 +109,9 @@ fn victim() {
     let (none, private) = (None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE);
     mount(none, "/", none, private, none).unwrap();
     let job = Job::new(object.into(), root.into(), group.into(), part);
+    // Without being called they would not be there.
+    purebpf_probed(1);
+    pass_probes();
     intercept::submit();
     println!("\nthread {}", gettid());
     let expected = job.turn(|| ());

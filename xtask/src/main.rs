@@ -113,6 +113,9 @@ enum Task {
         /// Only fixtures whose name contains this
         #[arg(long, default_value = "")]
         only: String,
+        /// Leave out none of the calls that are made over and over in a row
+        #[arg(long)]
+        every: bool,
     },
     /// Run what Miri can run under it
     Miri,
@@ -177,7 +180,7 @@ fn main() -> anyhow::Result<()> {
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Supply { only } => supply::run(only.as_deref()),
         Task::Api { keep } => api::run(keep),
-        Task::Faults { only } => faults::run(&only),
+        Task::Faults { only, every } => faults::run(&only, every),
         Task::Miri => miri::run(),
         Task::Sanitize { sanitizer, all } => sanitize::run(&sanitizer, all),
         Task::Foreign { machine, package } => foreign::run(machine.as_deref(), &package),

@@ -53,6 +53,8 @@ struct Column {
     /// By group and name: `yes`, `no` or `unknown`.
     features: BTreeMap<(String, String), &'static str>,
     missing: BTreeSet<String>,
+    /// Ways of attaching: `link`, `yes` or `no`.
+    ways: BTreeMap<String, String>,
     fixtures: BTreeMap<String, Fixture>,
     /// The fixture that the next answer is about, and whether it was loaded whole.
     current: Option<(String, bool)>,
@@ -99,11 +101,23 @@ pub(crate) fn write(only: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The names of those on which a test failed.
+/// The names of those on which a test failed, or did not tell of every way of attaching that others
+/// tell of.
 fn failed(columns: &[Column]) -> String {
-    let failed = columns.iter().filter(|column| column.failed);
+    let ways = ways(columns);
+    let is_silent = |column: &Column| !ways.iter().all(|way| column.ways.contains_key(*way));
+    let failed = columns
+        .iter()
+        .filter(|column| column.failed || is_silent(column));
     let names = failed.map(|column| column.name.as_str());
     names.collect::<Vec<_>>().join(", ")
+}
+
+fn ways(columns: &[Column]) -> BTreeSet<&String> {
+    columns
+        .iter()
+        .flat_map(|column| column.ways.keys())
+        .collect()
 }
 
 fn machine(arch: &'static Arch, version: &str, column: &mut Column) -> anyhow::Result<()> {
@@ -178,6 +192,11 @@ impl Column {
                 .insert(name, Fixture::new(is_whole, &parsed(json)));
         } else if let Some(status) = line.strip_prefix("@@STATUS ") {
             self.failed = status != "ok";
+        } else if let Some((way, answer)) = line
+            .split_once("way of attaching ")
+            .and_then(|(_, rest)| rest.split_once(": "))
+        {
+            self.ways.insert(way.to_owned(), answer.trim().to_owned());
         } else if let Some((_, what)) = line.split_once("not on this kernel: ") {
             self.missing.insert(what.trim().to_owned());
         } else if line.contains("FAILED") || line.contains("panicked") {
@@ -247,6 +266,18 @@ fn text(columns: &[Column]) -> String {
         };
         table(&mut text, title, "name", columns, &rows, cell);
     }
+    let cell = |way: &String, column: &Column| column.ways.get(way).cloned().unwrap_or_default();
+    table(
+        &mut text,
+        "Ways of attaching",
+        "way",
+        columns,
+        &ways(columns),
+        cell,
+    );
+    text.push_str(
+        "\nA program was attached and ran, by a link of the kernel's (`link`) or without one (`yes`), or the kernel lacks the way (`no`).\n",
+    );
     let missing: BTreeSet<&String> = columns.iter().flat_map(|c| &c.missing).collect();
     let cell = |what: &String, column: &Column| match column.missing.contains(what) {
         true => "missing".to_owned(),

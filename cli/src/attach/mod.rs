@@ -1,9 +1,10 @@
 //! `purebpf attach` and `detach`: programs attached until they are told otherwise.
 //!
 //! ```text
-//! place.rs  places as they are written, and how programs are attached there
+//! place.rs  places as they are written    by_place.rs  programs attached there
 //! ```
 
+mod by_place;
 mod place;
 
 use std::path::{Path, PathBuf};
@@ -82,7 +83,7 @@ impl Places {
             (name, place, link.map_err(anyhow::Error::from))
         });
         let by_hand = self.at.iter().map(|at| {
-            let link = at.attach(object);
+            let link = by_place::attach(object, at);
             (at.program.clone(), at.place.clone(), link)
         });
         let all = by_section.chain(by_hand);

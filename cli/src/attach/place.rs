@@ -1,20 +1,17 @@
-//! Places as they are written, and how programs are attached there.
+//! Places as they are written: what they say, without a kernel.
 
 use std::fmt::Write as _;
 
 use anyhow::{Context as _, bail};
-use purebpf::attach::{
-    Cgroup, Netfilter, Netkit, Netns, PerfEvent, Sockmap, SourcePlace, Tc, TcParent, Tcx, Uprobe,
-    UprobeMulti, Xdp, XdpMode,
-};
-use purebpf::{AttachType, Link, Object, Program};
+use purebpf::AttachType;
+use purebpf::attach::{SourcePlace, TcParent, XdpMode};
 
-type Attach = fn(&Object, &Program, &str) -> anyhow::Result<Link>;
+type Read = fn(&str) -> anyhow::Result<Place<'_>>;
 
 /// Places that no section names: what comes before the first slash, what comes after it, and what
 /// it is.
 #[rustfmt::skip]
-const TABLE: &[(&str, &str, &str, Attach)] = &[
+const TABLE: &[(&str, &str, &str, Read)] = &[
     ("xdp", "DEVICE[/generic|native|offload]", "packets that a device receives", xdp),
     ("tcx", "DEVICE[/ingress|egress]", "packets of a device (6.6)", tcx),
     ("tc", "DEVICE/ingress|egress[/PRIORITY]", "packets of a device, by a filter", tc),
@@ -28,15 +25,35 @@ const TABLE: &[(&str, &str, &str, Attach)] = &[
     ("inlined", "BINARY:FUNCTION", "where a function was inlined", inlined),
 ];
 
+/// What a place says, by names that nobody has looked for yet.
+#[derive(Debug)]
+pub(crate) enum Place<'a> {
+    Xdp(&'a str, Option<XdpMode>),
+    Tcx(&'a str, Option<AttachType>),
+    Tc(&'a str, TcParent, Option<u16>),
+    Netkit(&'a str, Option<AttachType>),
+    Cgroup(&'a str),
+    Netns(&'a str),
+    /// Family, hook, priority.
+    Netfilter(u32, u32, Option<i32>),
+    Sockmap(&'a str),
+    /// Event, CPU, frequency.
+    PerfEvent(u64, u32, Option<u64>),
+    /// In a binary.
+    Source(&'a str, SourcePlace),
+    /// As sections have it.
+    Section(&'a str),
+}
+
 /// A program and the place for it.
 #[derive(Clone)]
 pub(crate) struct At {
-    pub(super) program: String,
-    pub(super) place: String,
+    pub(crate) program: String,
+    pub(crate) place: String,
 }
 
 /// What `--at` takes.
-pub(super) fn help() -> String {
+pub(crate) fn help() -> String {
     let mut text = "Attach a program elsewhere than its section says, or where that says nothing.\n\
         A place is written as a section (`kprobe/vfs_read`, `usdt/BINARY:PROVIDER:NAME`), or as one of:\n"
         .to_owned();
@@ -49,7 +66,7 @@ pub(super) fn help() -> String {
 }
 
 impl At {
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         match text.split_once('=') {
             Some((program, place)) if !program.is_empty() && !place.is_empty() => Ok(Self {
                 program: program.to_owned(),
@@ -59,21 +76,20 @@ impl At {
         }
     }
 
-    pub(super) fn attach(&self, object: &Object) -> anyhow::Result<Link> {
-        let (kind, rest) = self.place.split_once('/').unwrap_or((&self.place, ""));
-        let program = object.program(&self.program)?;
+    /// What the place says.
+    pub(crate) fn read(&self) -> anyhow::Result<Place<'_>> {
+        let (kind, rest) = parts(&self.place);
         match TABLE.iter().find(|(known, ..)| *known == kind) {
-            Some((_, expected, _, attach)) => {
-                let attached = attach(object, &program, rest);
-                attached.with_context(|| {
-                    format!(
-                        "program `{}` at {} ({kind}/{expected})",
-                        self.program, self.place
-                    )
-                })
-            }
-            None => Ok(object.attach_as(&self.program, &self.place)?),
+            Some((.., read)) => read(rest.unwrap_or_default()),
+            None => Ok(Place::Section(&self.place)),
         }
+    }
+
+    /// How it is written, for errors about places that no section names.
+    pub(crate) fn expected(&self) -> Option<String> {
+        let (kind, _) = parts(&self.place);
+        let row = TABLE.iter().find(|(known, ..)| *known == kind)?;
+        Some(format!("{kind}/{}", row.1))
     }
 }
 
@@ -96,83 +112,55 @@ fn word<T: Copy>(text: &str, known: &[(&str, T)]) -> anyhow::Result<T> {
     }
 }
 
-fn xdp(_: &Object, program: &Program, place: &str) -> anyhow::Result<Link> {
+fn xdp(place: &str) -> anyhow::Result<Place<'_>> {
     let (device, mode) = parts(place);
-    let target = Xdp::by_name(device)?;
-    let target = match mode {
-        None => target,
-        Some(mode) => target.mode(word(
-            mode,
-            &[
-                ("generic", XdpMode::Generic),
-                ("native", XdpMode::Native),
-                ("offload", XdpMode::Offload),
-            ],
-        )?),
-    };
-    Ok(program.attach(target)?)
+    let known = [
+        ("generic", XdpMode::Generic),
+        ("native", XdpMode::Native),
+        ("offload", XdpMode::Offload),
+    ];
+    let mode = mode.map(|mode| word(mode, &known)).transpose()?;
+    Ok(Place::Xdp(device, mode))
 }
 
-fn tcx(_: &Object, program: &Program, place: &str) -> anyhow::Result<Link> {
+fn tcx(place: &str) -> anyhow::Result<Place<'_>> {
     let (device, direction) = parts(place);
-    let target = Tcx::by_name(device)?;
-    let target = match direction {
-        None => target,
-        Some(direction) => target.attach_type(word(
-            direction,
-            &[
-                ("ingress", AttachType::TCX_INGRESS),
-                ("egress", AttachType::TCX_EGRESS),
-            ],
-        )?),
-    };
-    Ok(program.attach(target)?)
+    let known = [
+        ("ingress", AttachType::TCX_INGRESS),
+        ("egress", AttachType::TCX_EGRESS),
+    ];
+    let direction = direction.map(|direction| word(direction, &known));
+    Ok(Place::Tcx(device, direction.transpose()?))
 }
 
-fn tc(_: &Object, program: &Program, place: &str) -> anyhow::Result<Link> {
+fn tc(place: &str) -> anyhow::Result<Place<'_>> {
     let (device, rest) = parts(place);
     let (direction, priority) = parts(rest.unwrap_or_default());
-    let parent = word(
-        direction,
-        &[("ingress", TcParent::Ingress), ("egress", TcParent::Egress)],
-    )?;
-    let target = Tc::by_name(device, parent)?;
-    let target = match priority {
-        None => target,
-        Some(priority) => target.priority(priority.parse().context("the priority")?),
-    };
-    Ok(program.attach(target)?)
+    let known = [("ingress", TcParent::Ingress), ("egress", TcParent::Egress)];
+    let parent = word(direction, &known)?;
+    let priority = priority.map(str::parse).transpose();
+    Ok(Place::Tc(device, parent, priority.context("the priority")?))
 }
 
-fn netkit(_: &Object, program: &Program, place: &str) -> anyhow::Result<Link> {
+fn netkit(place: &str) -> anyhow::Result<Place<'_>> {
     let (device, end) = parts(place);
-    let target = Netkit::by_name(device)?;
-    let target = match end {
-        None => target,
-        Some(end) => target.attach_type(word(
-            end,
-            &[
-                ("primary", AttachType::NETKIT_PRIMARY),
-                ("peer", AttachType::NETKIT_PEER),
-            ],
-        )?),
-    };
-    Ok(program.attach(target)?)
+    let known = [
+        ("primary", AttachType::NETKIT_PRIMARY),
+        ("peer", AttachType::NETKIT_PEER),
+    ];
+    let end = end.map(|end| word(end, &known)).transpose()?;
+    Ok(Place::Netkit(device, end))
 }
 
-fn cgroup(_: &Object, program: &Program, place: &str) -> anyhow::Result<Link> {
-    Ok(program.attach(Cgroup::new(place))?)
+fn cgroup(place: &str) -> anyhow::Result<Place<'_>> {
+    Ok(Place::Cgroup(place))
 }
 
-fn netns(_: &Object, program: &Program, place: &str) -> anyhow::Result<Link> {
-    let target = match place {
-        "" => Netns::current(),
-        path => Netns::new(path),
-    };
-    Ok(program.attach(target)?)
+fn netns(place: &str) -> anyhow::Result<Place<'_>> {
+    Ok(Place::Netns(place))
 }
 
-fn netfilter(_: &Object, program: &Program, place: &str) -> anyhow::Result<Link> {
+fn netfilter(place: &str) -> anyhow::Result<Place<'_>> {
     let (family, rest) = parts(place);
     let (hook, priority) = parts(rest.unwrap_or_default());
     // NFPROTO_*, NF_INET_*
@@ -187,19 +175,19 @@ fn netfilter(_: &Object, program: &Program, place: &str) -> anyhow::Result<Link>
             ("postrouting", 4),
         ],
     )?;
-    let target = Netfilter::new(family, hook);
-    let target = match priority {
-        None => target,
-        Some(priority) => target.priority(priority.parse().context("the priority")?),
-    };
-    Ok(program.attach(target)?)
+    let priority = priority.map(str::parse).transpose();
+    Ok(Place::Netfilter(
+        family,
+        hook,
+        priority.context("the priority")?,
+    ))
 }
 
-fn sockmap(object: &Object, program: &Program, place: &str) -> anyhow::Result<Link> {
-    Ok(program.attach(Sockmap::new(&object.map(place)?))?)
+fn sockmap(place: &str) -> anyhow::Result<Place<'_>> {
+    Ok(Place::Sockmap(place))
 }
 
-fn perf_event(_: &Object, program: &Program, place: &str) -> anyhow::Result<Link> {
+fn perf_event(place: &str) -> anyhow::Result<Place<'_>> {
     let (event, rest) = parts(place);
     let (cpu, frequency) = parts(rest.unwrap_or_default());
     // PERF_COUNT_SW_*
@@ -211,38 +199,27 @@ fn perf_event(_: &Object, program: &Program, place: &str) -> anyhow::Result<Link
             ("context-switches", 3),
         ],
     )?;
-    let target = PerfEvent::software(event).cpu(cpu.parse().context("the CPU")?);
-    let target = match frequency {
-        None => target.period(1),
-        Some(frequency) => target.frequency(frequency.parse().context("the frequency")?),
-    };
-    Ok(program.attach(target)?)
+    let cpu = cpu.parse().context("the CPU")?;
+    let frequency = frequency.map(str::parse).transpose();
+    Ok(Place::PerfEvent(
+        event,
+        cpu,
+        frequency.context("the frequency")?,
+    ))
 }
 
-fn line(_: &Object, program: &Program, place: &str) -> anyhow::Result<Link> {
+fn line(place: &str) -> anyhow::Result<Place<'_>> {
     let mut parts = place.rsplitn(3, ':');
     let (Some(line), Some(file), Some(binary)) = (parts.next(), parts.next(), parts.next()) else {
         bail!("there is a part missing");
     };
-    source(
-        program,
-        binary,
-        SourcePlace::line(file, line.parse().context("the line")?),
-    )
+    let line = line.parse().context("the line")?;
+    Ok(Place::Source(binary, SourcePlace::line(file, line)))
 }
 
-fn inlined(_: &Object, program: &Program, place: &str) -> anyhow::Result<Link> {
+fn inlined(place: &str) -> anyhow::Result<Place<'_>> {
     let (binary, function) = place.rsplit_once(':').context("there is a part missing")?;
-    source(program, binary, SourcePlace::inlined(function))
-}
-
-/// At all places, if the program was loaded for many, or at the only one.
-fn source(program: &Program, binary: &str, place: SourcePlace) -> anyhow::Result<Link> {
-    let is_for_many = program.expected_attach_type() == Some(AttachType::TRACE_UPROBE_MULTI);
-    Ok(match is_for_many {
-        true => program.attach(UprobeMulti::source(binary, place))?,
-        false => program.attach(Uprobe::new(binary).source(place))?,
-    })
+    Ok(Place::Source(binary, SourcePlace::inlined(function)))
 }
 
 #[cfg(test)]
@@ -263,6 +240,34 @@ mod tests {
         let help = help();
         for (kind, rest, ..) in TABLE {
             assert!(help.contains(&format!("{kind}/{rest}")), "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_place_is_read_as_it_is_told_of() {
+        let read = |place: &str| {
+            let at = At::parse(&format!("program={place}")).unwrap();
+            at.read().map(|place| format!("{place:?}"))
+        };
+        for (place, expected) in [
+            ("xdp/eth0", r#"Xdp("eth0", None)"#),
+            ("xdp/eth0/native", r#"Xdp("eth0", Some(Native))"#),
+            ("tc/eth0/egress/7", r#"Tc("eth0", Egress, Some(7))"#),
+            ("netns", r#"Netns("")"#),
+            ("netfilter/ipv6/input/-5", "Netfilter(10, 1, Some(-5))"),
+            ("perf_event/cpu-clock/3", "PerfEvent(0, 3, None)"),
+            ("kprobe/vfs_read", r#"Section("kprobe/vfs_read")"#),
+        ] {
+            assert_eq!(read(place).unwrap(), expected);
+        }
+        for place in [
+            "xdp/eth0/",
+            "tc/eth0",
+            "tc/eth0/egress/x",
+            "line/a:1",
+            "inlined/a",
+        ] {
+            assert!(read(place).is_err(), "{place}");
         }
     }
 }

@@ -5,7 +5,7 @@
 //! pages.rs        their memory, and the search for records in it
 //! perf.rs         perf buffers (BPF_MAP_TYPE_PERF_EVENT_ARRAY): the same, for each CPU
 //! perf_options.rs how they are made    perf_record.rs  what comes out    perf_pages.rs  their memory
-//! user_ring.rs    user ring buffers (BPF_MAP_TYPE_USER_RINGBUF): the other way
+//! user_ring.rs    user ring buffers (BPF_MAP_TYPE_USER_RINGBUF): the other way    user_pages.rs  their memory
 //! wait.rs         waiting for any of them
 //! tokio.rs        awaiting records
 //! ```
@@ -18,6 +18,7 @@ mod perf_record;
 mod ring;
 #[cfg(feature = "tokio")]
 mod tokio;
+mod user_pages;
 mod user_ring;
 mod wait;
 
@@ -35,4 +36,5 @@ pub mod memory {
     pub use super::pages::{Corrupt, Pages, Place, Shared};
     pub use super::perf_pages::{PerfHeader, PerfPages, PerfPlace};
     pub use super::perf_record::record;
+    pub use super::user_pages::{Room, UserPages};
 }

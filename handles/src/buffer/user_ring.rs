@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use purebpf_insn::MapType;
 use purebpf_syscall::{Epoll, MapRequest, Mapping, host::page_size};
 
-use super::pages::{BUSY, DISCARD, HEADER};
+use super::pages::HEADER;
+use super::user_pages::{Room, UserPages};
 use super::wait::wait;
 use crate::{Error, Map};
 
@@ -20,12 +21,7 @@ use crate::{Error, Map};
 #[doc(alias = "BPF_MAP_TYPE_USER_RINGBUF")]
 pub struct UserRingBuffer {
     map: Map,
-    /// The programs' page, read-only.
-    consumer: Mapping,
-    /// The writer's page, then the data twice in a row.
-    producer: Mapping,
-    page: usize,
-    size: usize,
+    pages: UserPages,
     epoll: Epoll,
 }
 
@@ -33,9 +29,7 @@ pub struct UserRingBuffer {
 #[must_use = "a record that is dropped is discarded"]
 pub struct Reservation<'a> {
     ring: &'a UserRingBuffer,
-    /// Where its header is in the mapping.
-    header: usize,
-    len: u32,
+    room: Room,
     is_done: bool,
 }
 
@@ -72,40 +66,28 @@ impl UserRingBuffer {
             .add_for_writing(map.as_fd(), 0)
             .map_err(Error::call(map, "wait for it"))?;
         Ok(Self {
-            consumer: mapping(0, page, false).map_err(failed)?,
-            producer: mapping(page, len, true).map_err(failed)?,
+            pages: UserPages {
+                consumer: mapping(0, page, false).map_err(failed)?,
+                producer: mapping(page, len, true).map_err(failed)?,
+                page,
+                size,
+            },
             map: map.clone(),
-            page,
-            size,
             epoll,
         })
     }
 
-    /// Bytes that a record of `len` takes with its header, and its length as the header has it.
-    fn whole(&self, len: usize) -> Result<(usize, u32), Error> {
-        let whole = len.checked_add(HEADER);
-        let whole = whole.and_then(|whole| whole.checked_next_multiple_of(8));
-        let whole = whole.filter(|whole| *whole <= self.size);
-        let length = u32::try_from(len).ok();
-        let length = length.filter(|len| len & (BUSY | DISCARD) == 0);
-        whole.zip(length).ok_or_else(|| {
-            let room = self.size.saturating_sub(HEADER);
+    /// Bytes that a record of `len` takes with its header.
+    fn whole(&self, len: usize) -> Result<usize, Error> {
+        self.pages.whole(len).ok_or_else(|| {
+            let most = self.pages.size.saturating_sub(HEADER);
             Error::mismatch(
                 &self.map,
                 "the record's size",
                 len,
-                format_args!("at most {room}"),
+                format_args!("at most {most}"),
             )
         })
-    }
-
-    /// Where the next record goes, as a position, if it has room.
-    fn place(&self, whole: usize) -> Option<usize> {
-        // The pages are there and aligned, so there is no other outcome.
-        let consumer: usize = self.consumer.load_acquire(0).unwrap_or(0);
-        let producer: usize = self.producer.load_acquire(0).unwrap_or(0);
-        let free = self.size.checked_sub(producer.wrapping_sub(consumer))?;
-        (free >= whole).then_some(producer)
     }
 
     /// Room for a record of `len` bytes; nothing as long as there is none.
@@ -114,21 +96,16 @@ impl UserRingBuffer {
     /// A record that never fits.
     #[doc(alias = "user_ring_buffer__reserve")]
     pub fn reserve(&mut self, len: usize) -> Result<Option<Reservation<'_>>, Error> {
-        let (whole, length) = self.whole(len)?;
-        let Some(position) = self.place(whole) else {
+        self.whole(len)?;
+        let Some(position) = self.pages.place(len) else {
             return Ok(None);
         };
-        let header = position & self.size.wrapping_sub(1);
-        let header = self.page.saturating_add(header);
-        let ring = &self.producer;
-        ring.store_release(header, length | BUSY)
-            .and_then(|()| ring.store_release(header.checked_add(4)?, 0u32))
-            .and_then(|()| ring.store_release(0, position.wrapping_add(whole)))
-            .ok_or_else(|| Error::invalid(&self.map, "its pages are not what they were"))?;
+        let room = self.pages.reserve(position, len);
+        let room =
+            room.ok_or_else(|| Error::invalid(&self.map, "its pages are not what they were"))?;
         Ok(Some(Reservation {
             ring: self,
-            header,
-            len: length,
+            room,
             is_done: false,
         }))
     }
@@ -143,11 +120,11 @@ impl UserRingBuffer {
         len: usize,
         timeout: Option<Duration>,
     ) -> Result<Option<Reservation<'_>>, Error> {
-        let (whole, _) = self.whole(len)?;
+        self.whole(len)?;
         let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
             let left = end.map(|end| end.saturating_duration_since(Instant::now()));
-            if self.place(whole).is_some() || left.is_some_and(|left| left.is_zero()) {
+            if self.pages.place(len).is_some() || left.is_some_and(|left| left.is_zero()) {
                 return self.reserve(len);
             }
             self.wait(left)?;
@@ -187,13 +164,13 @@ impl Reservation<'_> {
     /// Bytes of the record.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.len as usize
+        self.room.bytes()
     }
 
     /// Whether the record has no bytes.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// Writes a part of the record, from `offset` on. What is never written is what was there.
@@ -201,19 +178,15 @@ impl Reservation<'_> {
     /// # Errors
     /// Bytes outside the record.
     pub fn write(&mut self, offset: usize, bytes: &[u8]) -> Result<(), Error> {
-        let end = offset.checked_add(bytes.len());
-        let start = self.header.checked_add(HEADER);
-        let start = start.and_then(|start| start.checked_add(offset));
-        end.filter(|end| *end <= self.len())
-            .and(start)
-            .and_then(|start| self.ring.producer.write(start, bytes))
-            .ok_or_else(|| Error::invalid(&self.ring.map, "the bytes are outside the record"))
+        let written = self.ring.pages.write(self.room, offset, bytes);
+        written.ok_or_else(|| Error::invalid(&self.ring.map, "the bytes are outside the record"))
     }
 
     /// Lets programs see the record.
     #[doc(alias = "user_ring_buffer__submit")]
     pub fn submit(mut self) {
-        self.finish(self.len);
+        self.is_done = true;
+        self.ring.pages.submit(self.room);
     }
 
     /// Lets programs pass it over, as dropping it does.
@@ -221,18 +194,12 @@ impl Reservation<'_> {
     pub fn discard(self) {
         drop(self);
     }
-
-    fn finish(&mut self, header: u32) {
-        self.is_done = true;
-        // The place was written when it was reserved, so there is no other outcome.
-        let _ = self.ring.producer.store_release(self.header, header);
-    }
 }
 
 impl Drop for Reservation<'_> {
     fn drop(&mut self) {
         if !self.is_done {
-            self.finish(self.len | DISCARD);
+            self.ring.pages.discard(self.room);
         }
     }
 }
@@ -247,7 +214,7 @@ impl fmt::Debug for UserRingBuffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UserRingBuffer")
             .field("map", &self.map.name())
-            .field("size", &self.size)
+            .field("size", &self.pages.size)
             .finish_non_exhaustive()
     }
 }
@@ -256,7 +223,7 @@ impl fmt::Debug for Reservation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reservation")
             .field("map", &self.ring.map.name())
-            .field("len", &self.len)
+            .field("len", &self.len())
             .finish_non_exhaustive()
     }
 }

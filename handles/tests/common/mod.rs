@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
 pub(crate) mod attached;
+pub(crate) mod cgroups;
 pub(crate) mod netkit;
 pub(crate) mod network;
 pub(crate) mod rtnetlink;
@@ -298,28 +299,37 @@ pub(crate) fn load_unless_refused(attributes: &ProgramAttributes) -> Option<Prog
         Err(error) => error,
     };
     let refused = matches!(error, Error::Call { .. }) && error.errno() == Some(Errno::EPERM);
-    let able = [Capability::Bpf, Capability::Perfmon, Capability::SysAdmin]
-        .map(|capability| host::has_capability(capability).unwrap());
-    if !refused || able != [true; 3] {
+    if !refused || !able() {
         fail(&error);
     }
     lacks(true, "programs on functions");
     None
 }
 
+/// Whether this process has every right that programs ask for.
+pub(crate) fn able() -> bool {
+    let all = [Capability::Bpf, Capability::Perfmon, Capability::SysAdmin];
+    let has = |capability| host::has_capability(capability).unwrap();
+    all.into_iter().all(has)
+}
+
 pub(crate) fn fail(error: &Error) -> ! {
     panic!("{error}: {error:?}")
 }
 
-/// The id of a type in the kernel's BTF; `None`, said as by [`lacks`], if it is not there.
-pub(crate) fn kernel_type(kind: Kind, name: &str) -> Option<u32> {
+/// The kernel's BTF, if it has any.
+pub(crate) fn kernel_btf() -> Option<&'static Btf> {
     static BTF: OnceLock<Option<Btf>> = OnceLock::new();
     let read = || {
         let data = std::fs::read("/sys/kernel/btf/vmlinux").ok()?;
         Some(Btf::parse(data).unwrap())
     };
-    let btf = BTF.get_or_init(read).as_ref();
-    let id = btf.and_then(|btf| btf.find(name, kind));
+    BTF.get_or_init(read).as_ref()
+}
+
+/// The id of a type in the kernel's BTF; `None`, said as by [`lacks`], if it is not there.
+pub(crate) fn kernel_type(kind: Kind, name: &str) -> Option<u32> {
+    let id = kernel_btf().and_then(|btf| btf.find(name, kind));
     lacks(id.is_none(), name);
     id.map(|id| id.0)
 }
