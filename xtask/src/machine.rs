@@ -211,8 +211,9 @@ pub(crate) fn boot(
         .arg("-initrd")
         .arg(initramfs)
         .arg("-append")
+        // A kernel that fails ends the machine, which would be silent until its time is over otherwise.
         .arg(format!(
-            "console={console} quiet loglevel=3 panic=-1 mitigations=off lsm=lockdown,yama,bpf"
+            "console={console} quiet loglevel=3 panic=-1 oops=panic mitigations=off lsm=lockdown,yama,bpf"
         ))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
