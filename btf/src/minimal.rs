@@ -12,6 +12,7 @@ use crate::builder::{BtfBuilder, Copy, NewMember};
 use crate::core::{Class, RelocationKind, Resolution, Spec};
 use crate::error::{Error, Result};
 use crate::id::TypeId;
+use crate::kind::Kind;
 use crate::types::{Composite, TypeKind};
 
 /// Collects what relocations need of a kernel's BTF.
@@ -146,12 +147,27 @@ impl MinimalBtf {
             let kept = self.kept.get(id.0 as usize);
             kept.is_some_and(|kept| *kept != Reach::Nothing)
         };
+        // Of a pointer only that it is one counts, unless what is behind it is kept: one stands for all.
+        let is_any_pointer = |id: TypeId| {
+            let is_value = self.kept.get(id.0 as usize) == Some(&Reach::Value);
+            is_value && target.kind_of(id) == Some(Kind::Ptr)
+        };
         let mut ids = vec![TypeId::VOID; self.kept.len()];
-        let own: Vec<_> = target.ids().filter(|id| is_kept(*id)).collect();
-        for (id, new) in own.iter().zip(1..) {
+        let mut set = |id: TypeId, new| {
             if let Some(slot) = ids.get_mut(id.0 as usize) {
-                *slot = TypeId(new);
+                *slot = new;
             }
+        };
+        let kept = target.ids().filter(|id| is_kept(*id));
+        let (pointers, mut own): (Vec<_>, Vec<_>) = kept.partition(|id| is_any_pointer(*id));
+        own.extend(pointers.first());
+        let mut last = TypeId::VOID;
+        for (id, new) in own.iter().zip(1..) {
+            last = TypeId(new);
+            set(*id, last);
+        }
+        for pointer in pointers {
+            set(pointer, last);
         }
         // What is not kept is void: only pointers get by without what they refer to.
         let new = |id: TypeId| ids.get(id.0 as usize).copied().unwrap_or_default();
@@ -170,13 +186,16 @@ impl MinimalBtf {
                     let members = self.members_of(id, composite, new)?;
                     builder.add_union(name, composite.size, &members)?;
                 }
+                TypeKind::Ptr(_) if is_any_pointer(id) => {
+                    builder.add_ptr(TypeId::VOID)?;
+                }
                 _ => {
                     copy.ty(&mut builder, id, |id| Ok(new(id)))?;
                 }
             }
         }
-        // Pointers to different structs may have become the same.
-        Ok(builder.finish()?.dedup()?.btf)
+        // Not made smaller by `dedup`: it would put the struct where a declaration of it was.
+        builder.finish()
     }
 
     fn members_of(
@@ -206,7 +225,6 @@ mod tests {
     use super::*;
     use crate::core::{Outcome, Resolver};
     use crate::ext::CoreRelo;
-    use crate::kind::Kind;
     use crate::testing::at;
     use crate::types::IntEncoding;
 
@@ -234,6 +252,41 @@ mod tests {
         Arc::new(btf.finish().unwrap())
     }
 
+    fn relocation(
+        local: &mut BtfBuilder,
+        type_id: TypeId,
+        access: &str,
+        kind: RelocationKind,
+    ) -> CoreRelo {
+        CoreRelo {
+            insn_off: 0,
+            type_id,
+            access_str_off: local.add_str(access).unwrap(),
+            kind: kind as u32,
+        }
+    }
+
+    /// The smallest BTF for relocations, all of which it answers as the kernel's does.
+    fn smallest(local: BtfBuilder, relocations: &[CoreRelo], kernel: &Arc<Btf>) -> Arc<Btf> {
+        let local = Arc::new(local.finish().unwrap());
+        let resolve = |target: &Arc<Btf>| -> Vec<Arc<Resolution>> {
+            let mut resolver = Resolver::new(Arc::clone(&local), Arc::clone(target));
+            let resolve = |relo: &CoreRelo| resolver.resolve(relo).unwrap();
+            relocations.iter().map(resolve).collect()
+        };
+        let resolutions = resolve(kernel);
+        let mut minimal = MinimalBtf::new(Arc::clone(kernel));
+        for resolution in &resolutions {
+            minimal.add(resolution).unwrap();
+        }
+        let minimal = Arc::new(minimal.finish().unwrap());
+        let outcomes = |all: Vec<Arc<Resolution>>| -> Vec<Outcome> {
+            all.iter().map(|resolution| resolution.outcome).collect()
+        };
+        assert_eq!(outcomes(resolve(&minimal)), outcomes(resolutions));
+        minimal
+    }
+
     #[test]
     fn relocations_have_the_same_outcome_and_little_is_left() {
         let mut local = BtfBuilder::new().pointer_size(8);
@@ -249,39 +302,16 @@ mod tests {
         let other = local.add_struct("other", 4, &[at("x", int, 0)]).unwrap();
         let missing = local.add_struct("missing", 4, &[at("x", int, 0)]).unwrap();
         use RelocationKind as K;
-        let mut relocation = |type_id, access: &str, kind: K| CoreRelo {
-            insn_off: 0,
-            type_id,
-            access_str_off: local.add_str(access).unwrap(),
-            kind: kind as u32,
-        };
         let relocations = [
-            relocation(a, "0:0", K::FieldByteOffset),
-            relocation(a, "0:1:1:0", K::FieldByteOffset),
-            relocation(a, "0:1", K::FieldByteSize),
-            relocation(a, "0", K::TypeSize),
-            relocation(other, "0", K::TypeMatches),
-            relocation(missing, "0", K::TypeExists),
-        ];
-        let local = Arc::new(local.finish().unwrap());
-        let resolve = |target: &Arc<Btf>| -> Vec<Arc<Resolution>> {
-            let mut resolver = Resolver::new(Arc::clone(&local), Arc::clone(target));
-            let resolve = |relo: &CoreRelo| resolver.resolve(relo).unwrap();
-            relocations.iter().map(resolve).collect()
-        };
-        let kernel = kernel();
-        let resolutions = resolve(&kernel);
-        let mut minimal = MinimalBtf::new(Arc::clone(&kernel));
-        for resolution in &resolutions {
-            minimal.add(resolution).unwrap();
-        }
-        let minimal = Arc::new(minimal.finish().unwrap());
-        let outcomes = |all: Vec<Arc<Resolution>>| -> Vec<Outcome> {
-            all.into_iter()
-                .map(|resolution| resolution.outcome)
-                .collect()
-        };
-        assert_eq!(outcomes(resolve(&minimal)), outcomes(resolutions));
+            (a, "0:0", K::FieldByteOffset),
+            (a, "0:1:1:0", K::FieldByteOffset),
+            (a, "0:1", K::FieldByteSize),
+            (a, "0", K::TypeSize),
+            (other, "0", K::TypeMatches),
+            (missing, "0", K::TypeExists),
+        ]
+        .map(|(id, access, kind)| relocation(&mut local, id, access, kind));
+        let minimal = smallest(local, &relocations, &kernel());
         assert_eq!(minimal.find("unrelated", Kind::Struct), None);
         let members = |name| {
             let ty = minimal
@@ -293,6 +323,27 @@ mod tests {
             (members("a"), members("element"), members("other")),
             (2, 1, 1)
         );
+    }
+
+    /// Found by the fuzzer: the struct went where the declaration was.
+    #[test]
+    fn a_declaration_stays_one_beside_the_struct_of_its_name() {
+        let types = || {
+            let mut btf = BtfBuilder::new().pointer_size(8);
+            let declared = btf.add_fwd("twice", false).unwrap();
+            let typedef = btf.add_typedef("declared", declared).unwrap();
+            let int = btf.add_int("int", 4, IntEncoding::SIGNED).unwrap();
+            let whole = btf.add_struct("twice", 4, &[at("x", int, 0)]).unwrap();
+            (btf, typedef, whole)
+        };
+        let (mut local, typedef, whole) = types();
+        let relocations = [
+            (typedef, "0", RelocationKind::TypeExists),
+            (whole, "0:0", RelocationKind::FieldExists),
+        ]
+        .map(|(id, access, kind)| relocation(&mut local, id, access, kind));
+        let kernel = Arc::new(types().0.finish().unwrap());
+        smallest(local, &relocations, &kernel);
     }
 
     #[test]

@@ -179,15 +179,10 @@ fn begin<'d>(
     entry: &Entry<'d>,
     steps: &mut Steps,
 ) -> Result<Option<u64>, DwarfError> {
-    let address = |name| match entry.attr_value(name) {
-        Some(value) => unit.attr_address(value),
-        None => Ok(None),
-    };
-    let low = address(constants::DW_AT_low_pc)?;
-    if let Some(entry) = address(constants::DW_AT_entry_pc)? {
+    if let Some(entry) = address(unit, entry, constants::DW_AT_entry_pc)? {
         return Ok(Some(entry));
     }
-    if let Some(low) = low {
+    if let Some(low) = low_pc(unit, entry)? {
         let offset = entry.attr_value(constants::DW_AT_entry_pc);
         let offset = offset.and_then(|value| value.udata_value()).unwrap_or(0);
         return Ok(low.checked_add(offset));
@@ -202,12 +197,50 @@ pub(super) fn ranges<'d>(
     steps: &mut Steps,
 ) -> Result<Vec<(u64, u64)>, DwarfError> {
     let mut found = Vec::new();
-    let mut ranges = unit.die_ranges(entry)?;
-    while let Some(range) = ranges.next()? {
-        steps.take(1)?;
-        if range.begin < range.end {
-            found.push((range.begin, range.end));
+    let mut add = |begin, end| {
+        if begin < end {
+            found.push((begin, end));
         }
+    };
+    let list = match entry.attr_value(constants::DW_AT_ranges) {
+        Some(value) => unit.attr_ranges(value)?,
+        None => None,
+    };
+    if let Some(mut list) = list {
+        while let Some(range) = list.next()? {
+            steps.take(1)?;
+            add(range.begin, range.end);
+        }
+    } else if let (Some(begin), Some(end)) = (low_pc(unit, entry)?, high_pc(unit, entry)?) {
+        add(begin, end);
     }
     Ok(found)
+}
+
+fn low_pc<'d>(unit: UnitRef<'_, 'd>, entry: &Entry<'d>) -> Result<Option<u64>, DwarfError> {
+    address(unit, entry, constants::DW_AT_low_pc)
+}
+
+/// Where the code of an entry ends: an address, or so many bytes after its beginning.
+fn high_pc<'d>(unit: UnitRef<'_, 'd>, entry: &Entry<'d>) -> Result<Option<u64>, DwarfError> {
+    let Some(AttributeValue::Udata(size)) = entry.attr_value(constants::DW_AT_high_pc) else {
+        return address(unit, entry, constants::DW_AT_high_pc);
+    };
+    let Some(begin) = low_pc(unit, entry)? else {
+        return Ok(None);
+    };
+    // gimli's own `die_ranges` does not check this.
+    let end = begin.checked_add(size);
+    Ok(Some(end.ok_or(gimli::Error::AddressOverflow)?))
+}
+
+fn address<'d>(
+    unit: UnitRef<'_, 'd>,
+    entry: &Entry<'d>,
+    name: constants::DwAt,
+) -> Result<Option<u64>, DwarfError> {
+    match entry.attr_value(name) {
+        Some(value) => Ok(unit.attr_address(value)?),
+        None => Ok(None),
+    }
 }

@@ -60,6 +60,25 @@ fn a_line_begins_once_in_each_function_that_it_is_in() {
     assert!(!debug.line("robed.c", 1).unwrap().is_known_file);
 }
 
+/// Found by the fuzzer: a function that ends behind the last address there can be.
+#[test]
+fn code_that_wraps_around_is_refused() {
+    let mut debug = DEBUG.to_vec();
+    let addresses = crate::find_section(DEBUG, ".debug_addr").unwrap().unwrap();
+    let place = debug
+        .windows(addresses.len())
+        .position(|bytes| bytes == addresses);
+    // The first address comes behind a header of eight bytes.
+    let first = &mut debug[place.unwrap() + 8..][..8];
+    first.copy_from_slice(&(u64::MAX - 1).to_le_bytes());
+    let line = line_of("__asm__ volatile(\"\" :");
+    let found = DebugInfo::parse(debug).unwrap().line("probed.c", line);
+    assert_eq!(
+        found,
+        Err(DwarfError::Format(gimli::Error::AddressOverflow))
+    );
+}
+
 #[test]
 fn a_file_without_debug_information_says_so() {
     assert_eq!(DebugInfo::parse(PROBED).unwrap_err(), DwarfError::None);
