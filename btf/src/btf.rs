@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use crate::data::BtfData;
 use crate::error::{Error, Result};
 use crate::id::TypeId;
-use crate::kind::Kind;
+use crate::kind::{Kind, Kinds};
 use crate::raw::{self, Endian, Header, Word};
 use crate::shape::{BASE_WORDS, Info};
 use crate::table::Names;
@@ -84,6 +84,32 @@ impl Btf {
         let view = View::of(self);
         // Each of them has a record: the parser went over all.
         self.own_ids().filter_map(move |id| view.ty(id).ok())
+    }
+
+    /// Those of them that are of one kind.
+    pub fn own_of(&self, kind: Kind) -> impl Iterator<Item = Type<'_>> {
+        let of_kind = self.own_infos().filter(move |(_, info)| info.is(kind));
+        of_kind.filter_map(|(id, _)| self.ty(id).ok())
+    }
+
+    /// The kinds that there are among them.
+    #[must_use]
+    pub fn own_kinds(&self) -> Kinds {
+        self.own_infos()
+            .filter_map(|(_, info)| info.kind())
+            .collect()
+    }
+
+    /// What is read of a record to know its kind, and no more.
+    fn own_infos(&self) -> impl Iterator<Item = (TypeId, Info)> {
+        let words = self.words();
+        let infos = self
+            .starts
+            .iter()
+            .map(|start| words.get(*start as usize + 1));
+        self.own_ids()
+            .zip(infos)
+            .filter_map(|(id, info)| Some((id, Info(raw::value(*info?)))))
     }
 
     /// All ids, ascending, those of the base first; void is not among them.

@@ -14,6 +14,10 @@ use crate::name;
 use crate::raw;
 use crate::shape::{Class, Info, Shape};
 use crate::table::{Names, Symbols, Table};
+use crate::types::Type;
+
+/// So many types are searched one by one.
+const FEW: usize = 64;
 
 impl Btf {
     /// The first type with this name and kind; types of the base come first.
@@ -41,6 +45,13 @@ impl Btf {
     #[must_use]
     #[doc(alias = "btf__find_by_name_kind_own")]
     pub fn find_own(&self, name: &str, kind: Kind) -> Option<TypeId> {
+        // What a few types are called is sooner read than put into a table.
+        if self.starts.len() <= FEW {
+            let is_named =
+                |ty: &Type<'_>| self.str_at(ty.name_off).is_ok_and(|n| n == name.as_bytes());
+            let found = self.own_of(kind).find(is_named).map(|ty| ty.id);
+            return found.filter(|_| !name.is_empty());
+        }
         let is_kind = |id: &TypeId| self.kind_of(*id) == Some(kind);
         match Shape::of(kind as u8).class() {
             Class::Data => self.data_named(name).find(is_kind),

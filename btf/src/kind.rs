@@ -46,6 +46,28 @@ pub enum Kind {
     Enum64 = 19,
 }
 
+/// Some of the kinds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kinds(u32);
+
+impl Kinds {
+    /// Whether this kind is among them.
+    #[must_use]
+    pub const fn contains(self, kind: Kind) -> bool {
+        self.0 & (1 << kind as u32) != 0
+    }
+}
+
+impl FromIterator<Kind> for Kinds {
+    fn from_iter<I: IntoIterator<Item = Kind>>(kinds: I) -> Self {
+        Self(
+            kinds
+                .into_iter()
+                .fold(0, |all, kind| all | 1 << kind as u32),
+        )
+    }
+}
+
 impl Kind {
     /// Every kind, in the order of their numbers.
     pub const ALL: [Self; 20] = [

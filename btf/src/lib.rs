@@ -77,7 +77,7 @@ pub use entries::{
 };
 pub use error::{BoxedError, Error, Result};
 pub use id::TypeId;
-pub use kind::Kind;
+pub use kind::{Kind, Kinds};
 pub use lenient::Lenient;
 pub use minimal::MinimalBtf;
 pub use name::essential_name;

@@ -3,6 +3,7 @@
 use crate::btf::Btf;
 use crate::error::{Error, Result};
 use crate::id::TypeId;
+use crate::kind::Kind;
 use crate::types::TypeKind;
 use crate::view::View;
 
@@ -96,7 +97,7 @@ impl Btf {
     }
 
     fn size_of_long(&self) -> Option<u32> {
-        self.own_types().find_map(|ty| match ty.kind {
+        self.own_of(Kind::Int).find_map(|ty| match ty.kind {
             TypeKind::Int {
                 size: size @ (4 | 8),
                 ..

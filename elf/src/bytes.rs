@@ -4,9 +4,10 @@ use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 /// A part of shared, immutable bytes. A clone or a slice copies nothing.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Bytes {
-    owner: Arc<dyn AsRef<[u8]> + Send + Sync>,
+    /// Of no bytes, nobody.
+    owner: Option<Arc<dyn AsRef<[u8]> + Send + Sync>>,
     range: Range<usize>,
 }
 
@@ -15,7 +16,7 @@ impl Bytes {
     pub fn new(owner: impl AsRef<[u8]> + Send + Sync + 'static) -> Self {
         let range = 0..owner.as_ref().len();
         Self {
-            owner: Arc::new(owner),
+            owner: Some(Arc::new(owner)),
             range,
         }
     }
@@ -26,23 +27,16 @@ impl Bytes {
         let start = self.range.start.checked_add(range.start)?;
         let end = self.range.start.checked_add(range.end)?;
         (start <= end && end <= self.range.end).then(|| Self {
-            owner: Arc::clone(&self.owner),
+            owner: self.owner.clone(),
             range: start..end,
         })
     }
 
     fn as_slice(&self) -> &[u8] {
+        let all = self.owner.as_ref().map(|owner| (**owner).as_ref());
         // An owner whose length changes would leave nothing, never another part.
-        (*self.owner)
-            .as_ref()
-            .get(self.range.clone())
+        all.and_then(|all| all.get(self.range.clone()))
             .unwrap_or_default()
-    }
-}
-
-impl Default for Bytes {
-    fn default() -> Self {
-        Self::new([])
     }
 }
 

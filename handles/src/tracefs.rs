@@ -36,8 +36,9 @@ pub fn root() -> &'static Path {
 /// [`Error::NotFound`], or a file that cannot be read.
 #[doc(alias = "determine_tracepoint_id")]
 pub fn event_id(event: &str) -> Result<u64, Error> {
-    let events = root().join("events");
-    let file = events.join(event).join("id");
+    let events = || root().join("events");
+    let mut file = events();
+    file.extend([event, "id"]);
     match std::fs::read_to_string(&file) {
         Ok(text) => text.trim().parse().map_err(|_| {
             Error::mismatch(
@@ -47,12 +48,12 @@ pub fn event_id(event: &str) -> Result<u64, Error> {
                 "a number",
             )
         }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && events.exists() => {
-            let nearest = nearest_event(&events, event);
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && events().exists() => {
+            let nearest = nearest_event(&events(), event);
             Err(Error::NotFound {
                 what: "tracepoint",
                 name: event.into(),
-                place: events.into_boxed_path(),
+                place: events().into_boxed_path(),
                 nearest,
             })
         }

@@ -188,7 +188,7 @@ fn has_member(btf: &Btf, id: TypeId, member: &str, depth: u32) -> bool {
 
 /// The functions with the tag of those that programs may call.
 fn kfuncs(btf: &Btf) -> Vec<TypeId> {
-    let tagged = btf.own_types().filter_map(|tag| {
+    let tagged = btf.own_of(Kind::DeclTag).filter_map(|tag| {
         let TypeKind::DeclTag { ty, component: -1 } = tag.kind else {
             return None;
         };

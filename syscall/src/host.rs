@@ -82,11 +82,10 @@ pub fn version_code((major, minor, patch): KernelVersion) -> u32 {
 pub fn kernel_version() -> Result<KernelVersion, CallError> {
     let ubuntu = std::fs::read_to_string("/proc/version_signature").ok();
     let name = nix::sys::utsname::uname().map_err(CallError::at("uname"))?;
-    let text = |value: &std::ffi::OsStr| String::from_utf8_lossy(value.as_bytes()).into_owned();
     Ok(version_of(
         ubuntu.as_deref(),
-        &text(name.version()),
-        &text(name.release()),
+        &name.version().to_string_lossy(),
+        &name.release().to_string_lossy(),
     ))
 }
 

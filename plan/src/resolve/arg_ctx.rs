@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 
-use purebpf_btf::{Btf, BtfBuilder, Linkage, NewParam, Param, RawRecord, Type, TypeId, TypeKind};
+use purebpf_btf::{
+    Btf, BtfBuilder, Kind, Linkage, NewParam, Param, RawRecord, Type, TypeId, TypeKind,
+};
 use purebpf_insn::ProgramType;
 
 use crate::plan::{Info, ProgramPlan};
@@ -122,7 +124,7 @@ fn tags(btf: &Btf) -> Vec<Tag> {
             parameter: usize::try_from(component).ok().filter(|_| is_meant)?,
         })
     };
-    btf.own_types().filter_map(tag).collect()
+    btf.own_of(Kind::DeclTag).filter_map(tag).collect()
 }
 
 /// The functions of one program.

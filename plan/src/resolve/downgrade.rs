@@ -1,7 +1,7 @@
 //! What older kernels need otherwise: BTF without kinds that they do not know, helpers by their
 //! older names.
 
-use purebpf_btf::{Btf, BtfBuilder, Kind, Linkage, RawRecord, TypeId};
+use purebpf_btf::{Btf, BtfBuilder, Kind, Linkage, RawRecord, Type, TypeId};
 use purebpf_elf::Binding;
 use purebpf_insn::Insn;
 
@@ -108,20 +108,13 @@ const INT_8_BITS: u32 = 8;
 
 impl Missing {
     fn of(btf: &Btf, kernel: &dyn TargetKernel) -> Self {
-        let mut used = Vec::new();
-        for ty in btf.own_types() {
-            let Some(kind) = ty.kind.id() else {
-                continue;
-            };
-            let is_odd =
-                kind == Kind::Datasec && btf.name_at(ty.name_off).is_ok_and(|n| n.starts_with('?'));
-            let odd = is_odd.then_some(Feature::BtfQmarkDatasec);
-            let needed = NEEDED.iter().filter(|(needed, _)| *needed == kind);
-            for feature in needed.map(|(_, feature)| *feature).chain(odd) {
-                if !used.contains(&feature) {
-                    used.push(feature);
-                }
-            }
+        let kinds = btf.own_kinds();
+        let needed = NEEDED.iter().filter(|(kind, _)| kinds.contains(*kind));
+        let mut used: Vec<_> = needed.map(|(_, feature)| *feature).collect();
+        used.dedup();
+        let is_odd = |ty: Type<'_>| btf.name_at(ty.name_off).is_ok_and(|n| n.starts_with('?'));
+        if btf.own_of(Kind::Datasec).any(is_odd) {
+            used.push(Feature::BtfQmarkDatasec);
         }
         if btf.has_layout() {
             used.push(Feature::BtfLayout);

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use purebpf_btf::{Btf, Linkage, TypeKind};
+use purebpf_btf::{Btf, Kind, Linkage, TypeKind};
 use purebpf_elf::Binding;
 use purebpf_insn::{Insn, opcode};
 
@@ -27,7 +27,7 @@ pub(crate) enum ExceptionCallback {
 /// libbpf `bpf_prog_assign_exc_cb`.
 pub(crate) fn exceptions(btf: &Btf) -> HashMap<String, ExceptionCallback> {
     let mut all = HashMap::new();
-    for tag in btf.own_types() {
+    for tag in btf.own_of(Kind::DeclTag) {
         let TypeKind::DeclTag { ty, component: -1 } = tag.kind else {
             continue;
         };

@@ -87,7 +87,7 @@ pub(crate) struct Datasec {
 /// Every DATASEC of the object.
 pub(crate) fn datasecs(btf: &Btf) -> Result<Vec<Datasec>, Error> {
     let mut all = Vec::new();
-    for ty in btf.own_types() {
+    for ty in btf.own_of(Kind::Datasec) {
         if let TypeKind::Datasec { size, secinfos } = ty.kind {
             let name = btf
                 .name_at(ty.name_off)
@@ -113,6 +113,14 @@ pub(crate) fn collect(
     btf: Option<&Btf>,
     datasecs: &[Datasec],
 ) -> Result<Vec<Extern>, Error> {
+    let symbols = object.symbols.iter().enumerate();
+    let mut symbols = symbols
+        .filter(|(_, symbol)| symbol.is_extern() && !symbol.name.is_empty())
+        .peekable();
+    // Most objects have none.
+    if symbols.peek().is_none() {
+        return Ok(Vec::new());
+    }
     let mut sections = HashMap::new();
     for section in datasecs {
         for entry in &section.entries {
@@ -120,8 +128,7 @@ pub(crate) fn collect(
         }
     }
     let mut externs = Vec::new();
-    let symbols = object.symbols.iter().enumerate();
-    for (symbol, elf) in symbols.filter(|(_, s)| s.is_extern() && !s.name.is_empty()) {
+    for (symbol, elf) in symbols {
         let Some(btf) = btf else {
             return Err(Error::NoBtf {
                 what: format!("an extern `{}`", elf.name),
@@ -316,7 +323,7 @@ fn rewrite_symbols(
             .is_ok_and(|ty| matches!(ty.kind, TypeKind::Func { .. }))
     };
     let int = btf
-        .own_types()
+        .own_of(Kind::Int)
         .find(|ty| matches!(ty.kind, TypeKind::Int { size: 4, .. }))
         .map_or(TypeId::VOID, |ty| ty.id);
     let mut dummy = None;

@@ -1,6 +1,6 @@
 //! From a file to an [`ObjectSpec`], in libbpf's order: the first thing wrong is the error.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -205,6 +205,22 @@ fn prepare_btf(
     Ok((Some(Arc::new(btf)), externs))
 }
 
+/// The sizes in the file of those data sections to which BTF gives none.
+fn sizes_of(object: &Object, datasecs: &[Datasec]) -> Vec<Option<u64>> {
+    let unplaced = datasecs.iter().filter(|section| section.size == 0);
+    let mut sizes: BTreeMap<_, Option<u64>> = unplaced
+        .map(|section| (section.name.as_str(), None))
+        .collect();
+    for section in &object.sections {
+        if let Some(size) = sizes.get_mut(section.name.as_str()) {
+            // Of several with the same name, the first.
+            size.get_or_insert(section.size);
+        }
+    }
+    let size = |section: &Datasec| sizes.get(section.name.as_str()).copied().flatten();
+    datasecs.iter().map(size).collect()
+}
+
 /// The compiler leaves sizes and offsets of data sections to whoever knows the symbols.
 ///
 /// # Source
@@ -222,28 +238,20 @@ fn place_variables(
         .filter(|s| matches!(s.binding, Binding::Global | Binding::Weak))
         .map(|s| (s.name.as_str(), s))
         .collect();
-    let mut sizes: Vec<(&str, u64)> = object
-        .sections
-        .iter()
-        .map(|s| (s.name.as_str(), s.size))
-        .collect();
-    sizes.sort_by_key(|(name, _)| *name);
+    let sizes = sizes_of(object, datasecs);
     let sections = datasecs
         .iter_mut()
-        .filter(|s| s.name != ".ksyms" && s.name != ".kconfig");
-    for section in sections {
+        .zip(sizes)
+        .filter(|(s, _)| s.name != ".ksyms" && s.name != ".kconfig");
+    for (section, size) in sections {
         let fail = |what: String| Error::Section {
             section: section.name.clone(),
             what,
         };
         let is_unplaced = section.size == 0;
         if is_unplaced {
-            // Of several with the same name, the first.
-            let at = sizes.partition_point(|(name, _)| *name < section.name.as_str());
-            section.size = sizes
-                .get(at)
-                .filter(|(name, _)| *name == section.name)
-                .and_then(|(_, size)| u32::try_from(*size).ok())
+            section.size = size
+                .and_then(|size| u32::try_from(size).ok())
                 .filter(|size| *size > 0)
                 .ok_or_else(|| fail("BTF describes it, but the file has it not".into()))?;
         }
