@@ -45,13 +45,21 @@ impl Btf {
     #[must_use]
     #[doc(alias = "btf__find_by_name_kind_own")]
     pub fn find_own(&self, name: &str, kind: Kind) -> Option<TypeId> {
-        // What a few types are called is sooner read than put into a table.
-        if self.starts.len() <= FEW {
-            let is_named =
-                |ty: &Type<'_>| self.str_at(ty.name_off).is_ok_and(|n| n == name.as_bytes());
-            let found = self.own_of(kind).find(is_named).map(|ty| ty.id);
-            return found.filter(|_| !name.is_empty());
+        // The names of a few types are sooner read than put into a table.
+        match self.starts.len() {
+            0..=FEW => self.search(name, kind),
+            _ => self.look_up(name, kind),
         }
+    }
+
+    fn search(&self, name: &str, kind: Kind) -> Option<TypeId> {
+        let can_match = !name.is_empty() && !name.contains('\0');
+        let is_named =
+            |ty: &Type<'_>| name::is(self.strings_from(ty.name_off), name.as_bytes()) && can_match;
+        self.own_of(kind).find(is_named).map(|ty| ty.id)
+    }
+
+    fn look_up(&self, name: &str, kind: Kind) -> Option<TypeId> {
         let is_kind = |id: &TypeId| self.kind_of(*id) == Some(kind);
         match Shape::of(kind as u8).class() {
             Class::Data => self.data_named(name).find(is_kind),
@@ -320,9 +328,11 @@ mod tests {
                 let is = |name: &str| name == query && !name.is_empty();
                 for kind in [Kind::Typedef, Kind::Func] {
                     let expected = scan(&btf, is, kind).first().copied();
-                    assert_eq!(btf.find(query, kind), expected, "{query} {kind}");
+                    assert_eq!(btf.look_up(query, kind), expected, "{query} {kind}");
+                    assert_eq!(btf.search(query, kind), expected, "{query} {kind}");
                 }
-                assert_eq!(btf.find(query, Kind::Struct), None);
+                assert_eq!(btf.look_up(query, Kind::Struct), None);
+                assert_eq!(btf.search(query, Kind::Struct), None);
                 let first = btf.own_ids().find(|id| is(btf.name(*id).unwrap()));
                 assert_eq!(btf.find_any(query), first, "{query}");
                 let essential = |name: &str| name::essential_len(name.as_bytes());
@@ -343,8 +353,10 @@ mod tests {
             btf.add_struct("m", 4, &[]).unwrap();
             let int = btf.add_int("m", 4, IntEncoding::SIGNED).unwrap();
             let btf = btf.finish().unwrap();
-            assert_eq!(btf.find("m", Kind::Struct), Some(struct_));
-            assert_eq!(btf.find("m", Kind::Int), Some(int));
+            for find in [Btf::search, Btf::look_up] {
+                assert_eq!(find(&btf, "m", Kind::Struct), Some(struct_));
+                assert_eq!(find(&btf, "m", Kind::Int), Some(int));
+            }
             assert_eq!(btf.find_any("m"), Some(struct_));
             assert_eq!(btf.essential_candidates("m").count(), 3);
         }
@@ -353,8 +365,10 @@ mod tests {
     #[test]
     fn nul_in_a_query_finds_nothing() {
         let btf = named(&["ab", "cd"]);
-        assert_eq!(btf.find("ab\0cd", Kind::Typedef), None);
-        assert_eq!(btf.find("ab\0", Kind::Typedef), None);
+        for find in [Btf::search, Btf::look_up] {
+            assert_eq!(find(&btf, "ab\0cd", Kind::Typedef), None);
+            assert_eq!(find(&btf, "ab\0", Kind::Typedef), None);
+        }
     }
 
     #[test]
